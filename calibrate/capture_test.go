@@ -1,0 +1,148 @@
+package calibrate_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/onnx-zip/onnx-zip/calibrate"
+	"github.com/onnx-zip/onnx-zip/calibrate/ort/orttest"
+	"github.com/onnx-zip/onnx-zip/onnx"
+)
+
+// stacked makes a tap over all features of axis 1 of some values.
+func stacked(name string, w map[string]int, diagonal bool, values ...string) calibrate.Tap {
+	t := calibrate.Tap{Name: name, Diagonal: diagonal}
+	for _, v := range values {
+		t.Parts = append(t.Parts, calibrate.Part{Value: v, Axis: 1, Len: w[v]})
+	}
+	return t
+}
+
+// reference computes a tap's moments in float64 from activations that leave the engine.
+func reference(t testing.TB, e calibrate.Engine, m *onnx.Model, tap calibrate.Tap, src calibrate.Source) *calibrate.Moments {
+	t.Helper()
+	var values []string
+	for _, p := range tap.Parts {
+		if !slices.Contains(values, p.Value) {
+			values = append(values, p.Value)
+		}
+	}
+	total := &calibrate.Moments{}
+	o := calibrate.ForwardOptions{Outputs: values, Batch: 16}
+	err := calibrate.Forward(t.Context(), e, m, src, o, func(b calibrate.ForwardBatch) error {
+		var rows [][]float64
+		for _, p := range tap.Parts {
+			rows = appendColumns(t, rows, b.Outputs[p.Value], p)
+		}
+		return total.Merge(momentsOf(rows, tap.Diagonal))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return total
+}
+
+// appendColumns appends the features of a part to the rows, one row for each position.
+func appendColumns(t testing.TB, rows [][]float64, x *onnx.Tensor, p calibrate.Part) [][]float64 {
+	t.Helper()
+	v, err := x.Float64s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	axis := (p.Axis + len(x.Dims)) % len(x.Dims)
+	inner := max(1, p.Inner)
+	width := int(x.Dims[axis]) / inner
+	for _, d := range x.Dims[axis+1:] {
+		inner *= int(d)
+	}
+	outer := len(v) / (width * inner)
+	if rows == nil {
+		rows = make([][]float64, outer*inner)
+	}
+	for i := range rows {
+		for c := p.From; c < p.From+p.Len; c++ {
+			rows[i] = append(rows[i], v[(i/inner*width+c)*inner+i%inner])
+		}
+	}
+	return rows
+}
+
+func capture(t testing.TB, m *onnx.Model, taps []calibrate.Tap, src calibrate.Source, o calibrate.CaptureOptions) map[string]*calibrate.Moments {
+	t.Helper()
+	got, err := calibrate.Capture(t.Context(), orttest.Engine(t), m, taps, src, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// realTaps taps a pair of models side by side: corresponding activations stacked, and the variances of what
+// goes into them.
+func realTaps(t testing.TB, m *onnx.Model, src calibrate.Source, before string) []calibrate.Tap {
+	w := widths(t, orttest.Engine(t), m, src)
+	var taps []calibrate.Tap
+	b := outputsOf(m, "Relu", "1/")
+	for i, a := range outputsOf(m, "Relu", "0/") {
+		taps = append(taps, stacked(fmt.Sprint("space ", i), w, false, a, b[i]))
+	}
+	for _, v := range outputsOf(m, before, "") {
+		taps = append(taps, stacked(v, w, true, v))
+	}
+	return taps
+}
+
+// TestCaptureIsExact holds the real models to 1e-5 of a computation in float64.
+func TestCaptureIsExact(t *testing.T) {
+	for _, c := range []struct {
+		pair, before string
+		samples      int
+	}{{"mlp", "Gemm", 200}, {"vgg", "Conv", 40}, {"resnet20", "Conv", 40}} {
+		t.Run(c.pair, func(t *testing.T) {
+			m, src := pair(t, c.pair), calibration(t, c.samples)
+			taps := realTaps(t, m, src, c.before)
+			if testing.Short() {
+				taps = taps[:3]
+			}
+			got := capture(t, m, taps, src, calibrate.CaptureOptions{})
+			worst := 0.0
+			for _, tap := range taps {
+				want := reference(t, orttest.Engine(t), m, tap, src)
+				near(t, tap.Name, got[tap.Name], want, 1e-5)
+				worst = max(worst, distance(got[tap.Name], want))
+			}
+			t.Logf("%d taps differ by at most %.2g", len(taps), worst)
+		})
+	}
+}
+
+// TestCaptureIsTheSameForAnyWorkers also has a smaller last batch, with a graph of its own.
+func TestCaptureIsTheSameForAnyWorkers(t *testing.T) {
+	m, src := pair(t, "resnet20"), calibration(t, 75)
+	taps := realTaps(t, m, src, "Conv")
+	var want map[string]*calibrate.Moments
+	for _, workers := range []int{1, 2, 4} {
+		got := capture(t, m, taps, src, calibrate.CaptureOptions{Workers: workers, Batch: 8})
+		if want == nil {
+			want = got
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("%d workers give other bytes than 1:\n%s", workers, diff)
+		}
+	}
+}
+
+func TestShardsEqualTheWhole(t *testing.T) {
+	m, src := pair(t, "mlp"), calibration(t, 150)
+	taps := realTaps(t, m, src, "Gemm")
+	whole := capture(t, m, taps, src, calibrate.CaptureOptions{})
+	first := capture(t, m, taps, samples{"input", src.x, 50}, calibrate.CaptureOptions{})
+	rest := samples{"input", &onnx.Tensor{DType: onnx.Float, Dims: []int64{100, 1, 28, 28}, Raw: src.x.Raw[50*784*4 : 150*784*4]}, 100}
+	for name, shard := range capture(t, m, taps, rest, calibrate.CaptureOptions{Batch: 64}) {
+		if err := shard.Merge(first[name]); err != nil {
+			t.Fatal(err)
+		}
+		near(t, name, shard, whole[name], 2e-6)
+	}
+}

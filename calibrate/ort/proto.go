@@ -1,0 +1,36 @@
+package ort
+
+import (
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// shallow copies a message without what it refers to: the fields of the copy can be replaced, but not
+// changed in place.
+func shallow[M proto.Message](m M) M {
+	from := m.ProtoReflect()
+	to := from.New()
+	from.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		to.Set(field, v)
+		return true
+	})
+	to.SetUnknown(from.GetUnknown())
+	return to.Interface().(M)
+}
+
+func graphOf(name string, inputs, outputs []*onnx.ValueInfo, nodes ...*onnx.Node) *onnx.Graph {
+	return &onnx.Graph{Name: proto.String(name), Input: inputs, Output: outputs, Node: nodes}
+}
+
+func modelOf(g *onnx.Graph, ir, opset int64) *onnx.Model {
+	return &onnx.Model{Proto: &onnx.ModelProto{
+		IrVersion: proto.Int64(ir), Graph: g, OpsetImport: []*onnx.OpsetID{{Version: proto.Int64(opset)}},
+	}}
+}
+
+// declaresType reports whether a value says what its elements are.
+func declaresType(v *onnx.ValueInfo) bool {
+	dtype, _, isTensor := onnx.TensorType(v)
+	return v.GetType().GetValue() != nil && (!isTensor || dtype != onnx.Undefined)
+}

@@ -1,0 +1,280 @@
+package shape
+
+import (
+	"math"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// Symbols are written in one canonical form, so that equal sizes get equal strings wherever that is easy to see:
+// products are sorted ("4·batch·heads"), constants of a sum are folded ("height - 1"). Declared symbols that are
+// expressions in the exporters' notation ("past + 1") are read as such.
+const times = "·"
+
+// maxSym bounds the length of a symbol: a chain of sums would double it at each step.
+const maxSym = 120
+
+// symbol is the unknown of that name.
+func symbol(s string) Dim {
+	if len(s) > maxSym {
+		return unknown
+	}
+	return Dim{Size: -1, Sym: s}
+}
+
+func anonymous(dims ...Dim) bool {
+	for _, d := range dims {
+		if d.Sym == unknown.Sym {
+			return true
+		}
+	}
+	return false
+}
+
+// factors splits a size into its numeric coefficient and its symbolic factors.
+func factors(d Dim) (int64, []string) {
+	if d.Known() {
+		return d.Size, nil
+	}
+	if isSum(d.Sym) {
+		return 1, []string{"(" + d.Sym + ")"}
+	}
+	parts := splitTop(d.Sym)
+	if c, err := strconv.ParseInt(parts[0], 10, 64); err == nil && len(parts) > 1 {
+		return c, parts[1:]
+	}
+	return 1, parts
+}
+
+// isSum reports whether s has a + or - (or any other space) outside parentheses.
+func isSum(s string) bool {
+	depth := 0
+	for _, r := range s {
+		switch r {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case ' ':
+			if depth == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// splitTop splits a product at the signs outside parentheses.
+func splitTop(s string) []string {
+	var parts []string
+	depth, from := 0, 0
+	for i, r := range s {
+		switch {
+		case r == '(':
+			depth++
+		case r == ')':
+			depth--
+		case depth == 0 && strings.HasPrefix(s[i:], times):
+			parts = append(parts, s[from:i])
+			from = i + len(times)
+		}
+	}
+	return append(parts, s[from:])
+}
+
+// fromFactors is the inverse of factors.
+func fromFactors(c int64, syms []string) Dim {
+	switch {
+	case c == 0 || len(syms) == 0:
+		return num(c)
+	case c == 1 && len(syms) == 1:
+		return symbol(unwrap(syms[0]))
+	}
+	sort.Strings(syms)
+	s := strings.Join(syms, times)
+	if c != 1 {
+		s = strconv.FormatInt(c, 10) + times + s
+	}
+	return symbol(s)
+}
+
+// unwrap removes the parentheses that factors put around a sum.
+func unwrap(s string) string {
+	if inner, ok := strings.CutPrefix(s, "("); ok && strings.HasSuffix(inner, ")") {
+		if inner = inner[:len(inner)-1]; isSum(inner) && isSumWhole(inner) {
+			return inner
+		}
+	}
+	return s
+}
+
+// isSumWhole reports whether the parentheses of s are balanced at every place.
+func isSumWhole(s string) bool {
+	depth := 0
+	for _, r := range s {
+		switch r {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth < 0 {
+				return false
+			}
+		}
+	}
+	return depth == 0
+}
+
+// mul is a·b.
+func mul(a, b Dim) Dim {
+	if a.Is(0) || b.Is(0) {
+		return num(0)
+	}
+	if anonymous(a, b) {
+		return unknown
+	}
+	ca, sa := factors(a)
+	cb, sb := factors(b)
+	c, ok := mulInt(ca, cb)
+	if !ok {
+		return unknown
+	}
+	return fromFactors(c, append(append([]string{}, sa...), sb...))
+}
+
+func mulInt(a, b int64) (int64, bool) {
+	if a == 0 || b == 0 {
+		return 0, true
+	}
+	c := a * b
+	return c, c/b == a && !(a == -1 && b == math.MinInt64) && !(b == -1 && a == math.MinInt64)
+}
+
+// prod is the product of the dims, 1 for none.
+func prod(dims []Dim) Dim {
+	p := num(1)
+	for _, d := range dims {
+		p = mul(p, d)
+	}
+	return p
+}
+
+// div is ⌊a/b⌋ for sizes.
+func div(a, b Dim) Dim {
+	if q, ok := divExact(a, b); ok {
+		return q
+	}
+	if anonymous(a, b) || b.Is(0) {
+		return unknown
+	}
+	if a.Known() && b.Known() {
+		return num(floorDiv(a.Size, b.Size))
+	}
+	return symbol(wrap(a) + "/" + wrap(b))
+}
+
+func wrap(d Dim) string {
+	if d.Known() || !strings.ContainsAny(d.Sym, " "+times+"/") {
+		return d.String()
+	}
+	return "(" + d.Sym + ")"
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b != 0 && (a < 0) != (b < 0) {
+		q--
+	}
+	return q
+}
+
+// divExact is a/b where b is seen to divide a.
+func divExact(a, b Dim) (Dim, bool) {
+	if anonymous(a, b) || b.Is(0) {
+		return unknown, false
+	}
+	ca, sa := factors(a)
+	cb, sb := factors(b)
+	if cb == 0 || ca%cb != 0 {
+		return unknown, false
+	}
+	rest := append([]string{}, sa...)
+	for _, s := range sb {
+		i := indexOf(rest, s)
+		if i < 0 {
+			return unknown, false
+		}
+		rest = append(rest[:i], rest[i+1:]...)
+	}
+	return fromFactors(ca/cb, rest), true
+}
+
+func indexOf(list []string, s string) int {
+	for i, x := range list {
+		if x == s {
+			return i
+		}
+	}
+	return -1
+}
+
+var offsetForm = regexp.MustCompile(`^(.+) ([+-]) (\d{1,15})$`)
+
+// add is a+b.
+func add(a, b Dim) Dim {
+	if b.Is(0) {
+		return a
+	}
+	if a.Is(0) {
+		return b
+	}
+	switch {
+	case anonymous(a, b):
+		return unknown
+	case a.Known() && b.Known():
+		return num(a.Size + b.Size)
+	case a.Known():
+		return addConst(b.Sym, a.Size)
+	case b.Known():
+		return addConst(a.Sym, b.Size)
+	case a.Sym == b.Sym:
+		return mul(num(2), a)
+	case a.Sym > b.Sym:
+		a, b = b, a
+	}
+	return symbol(a.Sym + " + " + b.Sym)
+}
+
+// addConst is the sum of a symbol and k, with the constant that the symbol ends in folded.
+func addConst(sym string, k int64) Dim {
+	if m := offsetForm.FindStringSubmatch(sym); m != nil {
+		n, _ := strconv.ParseInt(m[3], 10, 64) // 15 digits always fit
+		if m[2] == "-" {
+			n = -n
+		}
+		sym, k = m[1], k+n
+	}
+	switch {
+	case k > 0:
+		return symbol(sym + " + " + strconv.FormatInt(k, 10))
+	case k < 0:
+		return symbol(sym + " - " + strconv.FormatUint(uint64(-k), 10))
+	}
+	return symbol(unwrap(sym))
+}
+
+// sub is a-b.
+func sub(a, b Dim) Dim {
+	switch {
+	case anonymous(a, b):
+		return unknown
+	case a == b:
+		return num(0)
+	case b.Known():
+		return add(a, num(-b.Size))
+	case a.Known():
+		return symbol(a.String() + " - " + wrap(b))
+	}
+	return symbol(a.Sym + " - " + wrap(b))
+}

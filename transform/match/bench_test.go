@@ -1,0 +1,77 @@
+package match
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// benchFeatures returns the features of models that share half of their latent
+// factors, with correlations as wide-spread as those of a trained network.
+func benchFeatures(models, n int) Features {
+	random := rand.New(rand.NewPCG(1, uint64(n)))
+	const factors = 24
+	f := Features{Widths: slices.Repeat([]int{n}, models)}
+	total := models * n
+	loadings := make([]float64, total*factors)
+	for k := range loadings {
+		if random.IntN(4) == 0 {
+			loadings[k] = random.NormFloat64()
+		}
+	}
+	f.Mean = make([]float64, total)
+	f.Cov = make([]float64, total*total)
+	for i := range total {
+		for j := range total {
+			for s := range factors {
+				f.Cov[i*total+j] += loadings[i*factors+s] * loadings[j*factors+s]
+			}
+		}
+		f.Cov[i*total+i] += 0.3
+	}
+	return f
+}
+
+// benchSizes are {models, features of each}.
+var benchSizes = [][2]int{{2, 64}, {2, 512}, {2, 2048}, {4, 512}}
+
+func benchmarkZip(b *testing.B, match func(Features, Options) (Zip, error), o Options) {
+	for _, size := range benchSizes {
+		b.Run(fmt.Sprintf("models=%d/features=%d", size[0], size[1]), func(b *testing.B) {
+			f := benchFeatures(size[0], size[1])
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := match(f, o); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkGreedy(b *testing.B) { benchmarkZip(b, Greedy, DefaultOptions()) }
+
+func BenchmarkReference(b *testing.B) {
+	benchmarkZip(b, Reference, Options{Alpha: 0.3, Beta: 0.125})
+}
+
+func BenchmarkPermute(b *testing.B) { benchmarkZip(b, Permute, Options{}) }
+
+// BenchmarkAssign measures the worst kind of input: no structure at all.
+func BenchmarkAssign(b *testing.B) {
+	for _, n := range []int{512, 2048, 4096} {
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+			random := rand.New(rand.NewPCG(1, uint64(n)))
+			profit := make([]float64, n*n)
+			for k := range profit {
+				profit[k] = random.Float64()
+			}
+			for b.Loop() {
+				if _, err := Assign(n, profit); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

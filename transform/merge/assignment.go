@@ -1,0 +1,160 @@
+package merge
+
+import (
+	"fmt"
+
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/transform/match"
+	"github.com/onnx-zip/onnx-zip/transform/space"
+)
+
+// Assignment is a zip of one space with the weights of its members: M has Coef[k] at row Of[k], column
+// k, where k counts the features of all models, model after model. U is the membership matrix: feature k
+// is taken from merged feature Of[k].
+type Assignment struct {
+	match.Zip
+	Coef []float64
+}
+
+// Average gives every member of a merged feature the same weight: M = D⁻¹Pᵀ (ZipIt, §3).
+func Average(z match.Zip) Assignment {
+	counts := make([]int, z.Width)
+	for _, m := range z.Of {
+		counts[m]++
+	}
+	a := Assignment{Zip: z, Coef: make([]float64, len(z.Of))}
+	for k, m := range z.Of {
+		a.Coef[k] = 1 / float64(counts[m])
+	}
+	return a
+}
+
+// Select lets every merged feature imitate the member with the largest score (ties: the first): a mean
+// of two ReLU units is not a ReLU unit.
+func Select(z match.Zip, score []float64) Assignment {
+	best := make([]int, z.Width)
+	for m := range best {
+		best[m] = -1
+	}
+	for k, m := range z.Of {
+		if best[m] < 0 || score[k] > score[best[m]] {
+			best[m] = k
+		}
+	}
+	a := Assignment{Zip: z, Coef: make([]float64, len(z.Of))}
+	for _, k := range best {
+		if k >= 0 {
+			a.Coef[k] = 1
+		}
+	}
+	return a
+}
+
+// Assignments holds one assignment for each space of a trunk.
+type Assignments map[*space.Space]Assignment
+
+// check reports an assignment that does not fit its space.
+func (as Assignments) check(spaces []*space.Space, models int) error {
+	for _, s := range spaces {
+		a, ok := as[s]
+		if !ok {
+			return fault.New(fault.Internal, "no_assignment", "space %q has no assignment", s.Name)
+		}
+		if len(a.Of) != models*s.Dim || len(a.Coef) != len(a.Of) {
+			return fault.New(fault.Usage, "bad_assignment", "space %q: %d entries for %d models of %d features",
+				s.Name, len(a.Of), models, s.Dim)
+		}
+		if err := a.Validate(); err != nil {
+			return fault.Wrap(fault.Usage, "bad_assignment", err, "space %q", s.Name)
+		}
+		if s.Fixed != "" && a.Width != s.Dim {
+			return fault.New(fault.Unsupported, "fixed_width", "the width of space %q cannot change: %s", s.Name, s.Fixed)
+		}
+	}
+	return nil
+}
+
+// axisMap says where the positions of one model's axis go in the merged axis.
+type axisMap struct {
+	to    []int     // position → merged position
+	coef  []float64 // position → weight under M
+	width int       // positions of the merged axis
+}
+
+// mapAxis lays a model's axis onto the merged one, segment by segment: feature f of model i goes to
+// Of[i·n+f], its inner positions with it.
+// Aligned positions stay where they are; on an axis that M averages they are the mean of the models'.
+func (as Assignments) mapAxis(layout space.Layout, model, models, size int) axisMap {
+	m := axisMap{to: make([]int, 0, size), coef: make([]float64, 0, size)}
+	for _, seg := range layout {
+		if seg.Space == nil {
+			n := seg.Size
+			if n < 0 {
+				n = size - len(m.to)
+			}
+			for p := range n {
+				m.to, m.coef = append(m.to, m.width+p), append(m.coef, 1/float64(models))
+			}
+			m.width += n
+			continue
+		}
+		a := as[seg.Space]
+		first := model * seg.Space.Dim
+		for p := range seg.Size {
+			f, inner := p/seg.Inner, p%seg.Inner
+			m.to = append(m.to, m.width+a.Of[first+f]*seg.Inner+inner)
+			m.coef = append(m.coef, a.Coef[first+f])
+		}
+		m.width += a.Width * seg.Inner
+	}
+	if len(m.to) != size {
+		panic(fmt.Sprintf("merge: layout of %d positions on an axis of %d", len(m.to), size))
+	}
+	return m
+}
+
+// identity reports whether the model's axis is the merged axis.
+func (m axisMap) identity() bool {
+	if m.width != len(m.to) {
+		return false
+	}
+	for p, q := range m.to {
+		if p != q {
+			return false
+		}
+	}
+	return true
+}
+
+// scatter adds the tensor v of the given dims along one axis into positions m.to of an axis of m.width,
+// each weighted by m.coef where weighted. It returns the new values and dims.
+func (m axisMap) scatter(v []float64, dims []int64, axis int, weighted bool) ([]float64, []int64) {
+	outer, inner := 1, 1
+	for _, d := range dims[:axis] {
+		outer *= int(d)
+	}
+	for _, d := range dims[axis+1:] {
+		inner *= int(d)
+	}
+	n := len(m.to)
+	out := make([]float64, outer*m.width*inner)
+	for o := range outer {
+		for p := range n {
+			src := v[(o*n+p)*inner : (o*n+p+1)*inner]
+			dst := out[(o*m.width+m.to[p])*inner:][:inner]
+			c := 1.0
+			if weighted {
+				c = m.coef[p]
+			}
+			if c == 0 {
+				continue
+			}
+			for x := range src {
+				dst[x] += c * src[x]
+			}
+		}
+	}
+	newDims := append([]int64(nil), dims...)
+	newDims[axis] = int64(m.width)
+	return out, newDims
+}

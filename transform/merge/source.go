@@ -1,0 +1,64 @@
+package merge
+
+import (
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/shape"
+	"github.com/onnx-zip/onnx-zip/transform/pair"
+	"github.com/onnx-zip/onnx-zip/transform/space"
+)
+
+// Source is one model to be merged, in its common form (transform/rewrite).
+type Source struct {
+	Head   string // the name of its head, unique, [A-Za-z0-9_]+
+	Model  *onnx.Model
+	Index  *onnx.Index
+	Shapes shape.Shapes
+}
+
+// Sources are the models to be merged, with what corresponds between them.
+type Sources struct {
+	Models  []*Source
+	Pairing *pair.Pairing
+	// Full is the analysis of the whole models: the spaces before a trunk is chosen.
+	Full *space.Analysis
+}
+
+// NewSources pairs and analyses canonical models.
+func NewSources(models []*Source, o pair.Options) (*Sources, error) {
+	graphs := make([]*onnx.Index, len(models))
+	for i, m := range models {
+		graphs[i] = m.Index
+	}
+	p, err := pair.Find(graphs, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sources{Models: models, Pairing: p}
+	s.Full = space.Analyze(s.inputs(), p, space.Options{})
+	return s, nil
+}
+
+func (s *Sources) inputs() []space.Input {
+	inputs := make([]space.Input, len(s.Models))
+	for i, m := range s.Models {
+		inputs[i] = space.Input{Index: m.Index, Shapes: m.Shapes, Opset: m.Model.Opset("")}
+	}
+	return inputs
+}
+
+// param returns the initializer that node n of model i reads in slot, nil where that input is computed.
+func (s *Sources) param(i int, n *onnx.Node, slot int) *onnx.TensorProto {
+	if slot >= len(n.GetInput()) || n.GetInput()[slot] == "" {
+		return nil
+	}
+	return s.Models[i].Index.Initializer(n.GetInput()[slot])
+}
+
+// counterpart is the name in model i of a parameter of model 0 (swapped inputs of commutative operators
+// considered).
+func (s *Sources) counterpart(i int, name string) string {
+	if other, ok := s.Pairing.Value(0, i, name); ok {
+		return other
+	}
+	return ""
+}

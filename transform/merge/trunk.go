@@ -1,0 +1,227 @@
+package merge
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform/space"
+)
+
+// Trunk is the part that the merged model computes once for all heads: an ancestor-closed set of
+// corresponding nodes.
+type Trunk struct {
+	// Groups are indices into Pairing.Nodes, in topological order.
+	Groups []int
+	// Analysis holds the spaces of the trunk alone; readers outside get the features in their own order.
+	Analysis *space.Analysis
+	// Ends says for each place where the trunk ends why it goes no further.
+	Ends []End
+	// Identical are the spaces that every writer fills with bit-identical weights in all models: they
+	// are shared as they are.
+	Identical map[*space.Space]bool
+	// Exact says that all of the trunk is identical: the merged model is equal to every source.
+	Exact bool
+
+	in        map[int]bool // by group
+	identical map[int]bool // groups that compute the same in every model, bit for bit
+}
+
+// End is a node that could have been shared, by its inputs, and is not.
+type End struct {
+	Node string
+	Why  string
+}
+
+// Has reports whether the trunk holds node n of any model.
+func (t *Trunk) Has(s *Sources, n *onnx.Node) bool {
+	k, ok := s.Pairing.Of(n)
+	return ok && t.in[k]
+}
+
+// FindTrunk returns the largest trunk that can be shared, or the part of it that cut leaves.
+func FindTrunk(s *Sources, cut Cut) (*Trunk, error) {
+	t := &Trunk{in: map[int]bool{}, identical: map[int]bool{}}
+	values := map[string]bool{} // trunk values, in model 0's names
+	for _, row := range s.Pairing.Inputs {
+		values[row[0]] = true
+	}
+	for k := range s.Pairing.Nodes {
+		t.consider(s, k, values)
+	}
+	if s.Pairing.First != nil && s.Pairing.First.Nodes[0] != nil {
+		t.Ends = append(t.Ends, End{Node: onnx.NodeName(s.Pairing.First.Nodes[0]), Why: s.Pairing.First.Why})
+	}
+	if err := cut.apply(s, t); err != nil {
+		return nil, err
+	}
+	t.prune(s)
+	t.analyze(s)
+	return t, nil
+}
+
+// consider adds group k to the trunk if it can be shared.
+func (t *Trunk) consider(s *Sources, k int, values map[string]bool) {
+	n := s.Pairing.Nodes[k][0]
+	for _, v := range onnx.Reads(n) {
+		if s.Models[0].Index.Initializer(v) == nil && !values[v] {
+			return // behind the end of the trunk
+		}
+	}
+	t.identical[k] = t.isIdentical(s, k)
+	if why := t.obstacle(s, k); why != "" {
+		t.Ends = append(t.Ends, End{Node: onnx.NodeName(n), Why: why})
+		return
+	}
+	t.in[k] = true
+	t.Groups = append(t.Groups, k)
+	for _, out := range n.GetOutput() {
+		values[out] = true
+	}
+}
+
+// isIdentical reports whether the group computes the same bits in every model: equal parameters, and
+// inputs that are identical themselves.
+func (t *Trunk) isIdentical(s *Sources, k int) bool {
+	nodes := s.Pairing.Nodes[k]
+	for _, v := range nodes[0].GetInput() {
+		if v == "" {
+			continue
+		}
+		if p := s.Models[0].Index.Producer(v); p != nil {
+			if g, ok := s.Pairing.Of(p); !ok || !t.identical[g] {
+				return false
+			}
+		}
+		if s.Models[0].Index.Initializer(v) != nil && !s.equalParam(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// equalParam reports whether a parameter of model 0 has the same bits in all models.
+func (s *Sources) equalParam(name string) bool {
+	first, err := onnx.TensorOf(s.Models[0].Index.Initializer(name))
+	if err != nil {
+		return false
+	}
+	for i := 1; i < len(s.Models); i++ {
+		p := s.Models[i].Index.Initializer(s.counterpart(i, name))
+		if p == nil {
+			return false
+		}
+		other, err := onnx.TensorOf(p)
+		if err != nil || !bytes.Equal(first.Raw, other.Raw) {
+			return false
+		}
+	}
+	return true
+}
+
+// obstacle says why group k cannot be shared, "" where it can.
+func (t *Trunk) obstacle(s *Sources, k int) string {
+	n := s.Pairing.Nodes[k][0]
+	for _, out := range n.GetOutput() {
+		if s.isOutput(k, out) {
+			return fmt.Sprintf("%q is an output of the model", out)
+		}
+		for at, layout := range s.Full.Layouts(0, out) {
+			if sp := layout.Pinned(); sp != nil && !t.identical[k] {
+				return fmt.Sprintf("axis %d of %q is pinned: %s", at, out, sp.Reasons())
+			}
+		}
+	}
+	for slot, in := range n.GetInput() {
+		if s.param(0, n, slot) == nil || hasRole(s.Full.Roles(0, in)) {
+			continue
+		}
+		if !s.equalParam(in) {
+			return fmt.Sprintf("constant %q differs between the models: %s", in, s.showConstants(in))
+		}
+	}
+	return ""
+}
+
+// isOutput reports whether a value of group k is a graph output of any model. Outputs stay in the heads,
+// where each has its own name.
+func (s *Sources) isOutput(k int, name string) bool {
+	for i := range s.Models {
+		other, _ := s.Pairing.Value(0, i, name)
+		if s.Models[i].Index.Output(other) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func hasRole(roles []space.Role) bool {
+	return slices.ContainsFunc(roles, func(r space.Role) bool { return r != space.None })
+}
+
+// showConstants lists the first values of a constant in each model.
+func (s *Sources) showConstants(name string) string {
+	var out []string
+	for i := range s.Models {
+		t, err := onnx.TensorOf(s.Models[i].Index.Initializer(s.counterpart(i, name)))
+		if err != nil {
+			continue
+		}
+		v, _ := t.Float64s()
+		if len(v) > 4 {
+			out = append(out, fmt.Sprintf("%v…", v[:4]))
+		} else {
+			out = append(out, fmt.Sprint(v))
+		}
+	}
+	return fmt.Sprint(out)
+}
+
+// prune drops trunk nodes that nothing outside or inside needs.
+func (t *Trunk) prune(s *Sources) {
+	needed := func(k int) bool {
+		for i, n := range s.Pairing.Nodes[k] {
+			for _, out := range n.GetOutput() {
+				if len(s.Models[i].Index.Uses(out)) > 0 || s.Models[i].Index.Output(out) != nil {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	t.Groups = slices.DeleteFunc(t.Groups, func(k int) bool {
+		if !t.in[k] || !needed(k) {
+			delete(t.in, k)
+			return true
+		}
+		return false
+	})
+}
+
+// analyze finds the trunk's own spaces, and which of them are identical in all models.
+func (t *Trunk) analyze(s *Sources) {
+	t.Analysis = space.Analyze(s.inputs(), s.Pairing, space.Options{
+		Keep: func(_ int, n *onnx.Node) bool { return t.Has(s, n) },
+	})
+	t.Identical = map[*space.Space]bool{}
+	for _, sp := range t.Analysis.Spaces {
+		t.Identical[sp] = true
+	}
+	t.Exact = true
+	for _, k := range t.Groups {
+		if t.identical[k] {
+			continue
+		}
+		t.Exact = false
+		for _, out := range s.Pairing.Nodes[k][0].GetOutput() {
+			for _, layout := range t.Analysis.Layouts(0, out) {
+				for _, seg := range layout {
+					if seg.Space != nil {
+						t.Identical[seg.Space] = false
+					}
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package rewrite
+
+import (
+	"math"
+
+	"github.com/onnx-zip/onnx-zip/onnx"
+)
+
+// folders lists the operators that can be computed here from constant inputs (given in order, nil where
+// absent). They return nil where they cannot tell. Integer tensors of up to one axis need no entry: shape
+// inference knows their contents, through Shape of computed values too.
+var folders = map[string]func(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor{
+	"Transpose": foldTranspose,
+	"Reshape":   foldDims,
+	"Flatten":   foldDims,
+	"Squeeze":   foldDims,
+	"Unsqueeze": foldDims,
+	"Cast":      foldCast,
+	"Slice":     foldSlice,
+	"Gather":    foldGather,
+	"Concat":    foldConcat,
+	"Add":       foldBinary(func(a, b float64) float64 { return a + b }),
+	"Sub":       foldBinary(func(a, b float64) float64 { return a - b }),
+	"Mul":       foldBinary(func(a, b float64) float64 { return a * b }),
+	"Div":       foldBinary(func(a, b float64) float64 { return a / b }),
+	"Neg":       foldUnary(func(a float64) float64 { return -a }),
+	"Sqrt":      foldUnary(math.Sqrt),
+}
+
+// foldConstants replaces nodes whose value does not depend on the inputs by initializers of the same name.
+// Sizes that the file leaves open stay open: what is computed from them is not a constant.
+func foldConstants(m *onnx.Model, r *Record) error {
+	e, err := edit(m)
+	if err != nil {
+		return err
+	}
+	for n := range e.nodes {
+		if len(n.GetOutput()) != 1 || e.outputs[n.Output[0]] || isOp(n, "Constant") {
+			continue
+		}
+		t := e.knownInts(n.Output[0])
+		if t == nil {
+			t = e.fold(n)
+		}
+		if t == nil {
+			continue
+		}
+		name := n.Output[0]
+		e.replace(n)
+		e.inits[name] = t.Proto(name)
+		e.graph.Initializer = append(e.graph.Initializer, e.inits[name])
+		r.did(n.GetOpType() + " folded")
+	}
+	e.close()
+	return nil
+}
+
+// knownInts returns the contents of a small integer value, if inference knows all of it.
+func (e *editor) knownInts(name string) *onnx.Tensor {
+	v := e.value(name)
+	dims, ok := v.Static()
+	if !ok || v.Ints == nil || int64(len(v.Ints)) != product(dims) || v.DType.Size() == 0 || v.DType.IsFloat() {
+		return nil
+	}
+	ints := make([]int64, len(v.Ints))
+	for i, d := range v.Ints {
+		if !d.Known() {
+			return nil
+		}
+		ints[i] = d.Size
+	}
+	return fromInts(v.DType, ints, dims)
+}
+
+// fold computes a node whose inputs are all constant.
+func (e *editor) fold(n *onnx.Node) *onnx.Tensor {
+	f := folders[n.GetOpType()]
+	if f == nil || !isOp(n, n.GetOpType()) || len(n.GetInput()) == 0 || n.Input[0] == "" {
+		return nil
+	}
+	in := make([]*onnx.Tensor, len(n.Input))
+	for i, v := range n.Input {
+		if v == "" {
+			continue
+		}
+		var ok bool
+		if in[i], ok = e.constant(v); !ok {
+			return nil
+		}
+	}
+	return f(e, n, in)
+}
+
+// foldTranspose leaves a tied matrix alone: a transposed copy would no longer be the same tensor.
+func foldTranspose(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+	if e.tied(n.Input[0]) {
+		return nil
+	}
+	perm := onnx.AttrInts(n, "perm")
+	if len(perm) == 0 {
+		for i := len(in[0].Dims) - 1; i >= 0; i-- {
+			perm = append(perm, int64(i))
+		}
+	}
+	return transpose(in[0], perm)
+}
+
+// foldDims is for nodes that change the dims and not the order of the elements.
+func foldDims(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+	dims, ok := e.sizes(n.Output[0], 0)
+	if !ok || product(dims) != int64(in[0].Len()) {
+		return nil
+	}
+	return &onnx.Tensor{DType: in[0].DType, Dims: dims, Raw: in[0].Raw}
+}
+
+func foldCast(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+	return convert(in[0], onnx.DType(onnx.AttrInt(n, "to", 0)))
+}
+
+func foldSlice(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+	starts, okStarts := listOf(e, n, "starts", 1)
+	ends, okEnds := listOf(e, n, "ends", 2)
+	if !okStarts || !okEnds || len(starts) != len(ends) {
+		return nil
+	}
+	axes, given, ok := e.list(n, "axes", 3)
+	if !given {
+		axes = sequence(0, int64(len(starts)))
+	}
+	steps := repeat(1, len(starts))
+	if input(n, 4) != "" {
+		if steps, ok = e.ints(n.Input[4]); !ok {
+			return nil
+		}
+	}
+	if !ok || len(axes) != len(starts) || len(steps) != len(starts) {
+		return nil
+	}
+	t := in[0]
+	for i := range starts {
+		axis, ok := normalAxis(axes[i], len(t.Dims))
+		if !ok || steps[i] == 0 {
+			return nil
+		}
+		t = take(t, axis, sliceIndices(t.Dims[axis], starts[i], ends[i], steps[i]))
+	}
+	return t
+}
+
+func listOf(e *editor, n *onnx.Node, attr string, slot int) ([]int64, bool) {
+	v, given, ok := e.list(n, attr, slot)
+	return v, given && ok
+}
+
+// foldGather takes scalar and one-dimensional indices only.
+func foldGather(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+	axis, ok := normalAxis(onnx.AttrInt(n, "axis", 0), len(in[0].Dims))
+	if !ok || len(in) != 2 || len(in[1].Dims) > 1 {
+		return nil
+	}
+	indices, err := in[1].Int64s()
+	if err != nil {
+		return nil
+	}
+	size := in[0].Dims[axis]
+	for i, x := range indices {
+		if x < -size || x >= size {
+			return nil
+		}
+		if x < 0 {
+			indices[i] += size
+		}
+	}
+	t := take(in[0], axis, indices)
+	if len(in[1].Dims) == 0 {
+		t.Dims = append(t.Dims[:axis:axis], t.Dims[axis+1:]...)
+	}
+	return t
+}
+
+func foldConcat(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+	axis, ok := normalAxis(onnx.AttrInt(n, "axis", 0), len(in[0].Dims))
+	if !ok {
+		return nil
+	}
+	return concat(in, axis)
+}
+
+// maxArithmetic is the largest constant that is computed with: scales and sizes, not weights.
+const maxArithmetic = 1024
+
+// foldBinary computes with float constants of equal dims or where one is a single number. Each result is
+// rounded once, from float64.
+func foldBinary(f func(a, b float64) float64) func(*editor, *onnx.Node, []*onnx.Tensor) *onnx.Tensor {
+	return func(_ *editor, _ *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+		if len(in) != 2 || in[1] == nil || !in[0].DType.IsFloat() {
+			return nil
+		}
+		dims, ok := broadcastSimple(in[0], in[1])
+		a, errA := in[0].Float64s()
+		b, errB := in[1].Float64s()
+		if !ok || errA != nil || errB != nil || product(dims) > maxArithmetic {
+			return nil
+		}
+		out := make([]float64, product(dims))
+		for i := range out {
+			out[i] = f(a[i%len(a)], b[i%len(b)])
+		}
+		return onnx.FromFloat64(in[0].DType, out, dims...)
+	}
+}
+
+func foldUnary(f func(float64) float64) func(*editor, *onnx.Node, []*onnx.Tensor) *onnx.Tensor {
+	return func(_ *editor, _ *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+		if !in[0].DType.IsFloat() || in[0].Len() > maxArithmetic {
+			return nil
+		}
+		v, err := in[0].Float64s()
+		if err != nil {
+			return nil
+		}
+		for i := range v {
+			v[i] = f(v[i])
+		}
+		return onnx.FromFloat64(in[0].DType, v, in[0].Dims...)
+	}
+}

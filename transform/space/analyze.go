@@ -1,0 +1,150 @@
+package space
+
+import (
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/shape"
+	"github.com/onnx-zip/onnx-zip/transform/pair"
+)
+
+// Input is one model as the analysis needs it.
+type Input struct {
+	Index  *onnx.Index
+	Shapes shape.Shapes
+	Opset  int64
+}
+
+// Options narrow the analysis.
+type Options struct {
+	// Keep limits the analysis to some nodes (a trunk): values that others read are then free to be
+	// reordered, since their readers are handed the features in their own order. nil keeps all.
+	Keep func(model int, n *onnx.Node) bool
+}
+
+// Analyze finds the spaces of one model, or the common spaces of several whose nodes correspond by p
+// (nil for one model). It does not fail on unknown operators: they pin.
+func Analyze(inputs []Input, p *pair.Pairing, o Options) *Analysis {
+	a := &analyzer{inputs: inputs, pairing: p, opts: o}
+	for range inputs {
+		a.vals = append(a.vals, map[string][]axis{})
+		a.roles = append(a.roles, map[string][]Role{})
+	}
+	for i := range inputs {
+		a.model(i)
+	}
+	return a.result()
+}
+
+// analyzer is the state of one analysis.
+type analyzer struct {
+	inputs  []Input
+	pairing *pair.Pairing
+	opts    Options
+	vals    []map[string][]axis // model → value or parameter → axes
+	roles   []map[string][]Role // model → parameter → roles
+	reads   []Read
+	blocks  int
+	names   map[*block]string
+}
+
+// model runs the rules over a model's nodes, in topological order, and ties corresponding values.
+func (a *analyzer) model(i int) {
+	in := a.inputs[i]
+	for _, v := range in.Index.Inputs() {
+		// all axes of an input are aligned: the models share it
+		a.vals[i][v.GetName()] = a.alignedAxes(i, v.GetName())
+	}
+	for _, n := range in.Index.Order {
+		if a.opts.Keep != nil && !a.opts.Keep(i, n) {
+			continue
+		}
+		c := &call{a: a, model: i, n: n}
+		c.apply()
+		a.tieModels(c)
+	}
+	if a.opts.Keep != nil {
+		return
+	}
+	for _, v := range in.Index.Graph.GetOutput() {
+		why := Reason{Model: i, Node: v.GetName(), Op: "output", Text: "is an output of the model"}
+		for _, x := range a.vals[i][v.GetName()] {
+			restrictAll(x, Pinned, why)
+		}
+	}
+}
+
+// tieModels unites the outputs of a node with those of its counterpart in model 0.
+func (a *analyzer) tieModels(c *call) {
+	if c.model == 0 || a.pairing == nil {
+		return
+	}
+	for _, out := range c.n.GetOutput() {
+		if other, ok := a.pairing.Value(c.model, 0, out); ok {
+			a.tieValues(c, out, other)
+		}
+	}
+	for _, in := range c.n.GetInput() {
+		if a.inputs[c.model].Index.Initializer(in) == nil {
+			continue
+		}
+		if other, ok := a.pairing.Value(c.model, 0, in); ok {
+			a.tieValues(c, in, other)
+		}
+	}
+}
+
+func (a *analyzer) tieValues(c *call, mine, other string) {
+	x, y := a.vals[c.model][mine], a.vals[0][other]
+	for k := range min(len(x), len(y)) {
+		a.unify(x[k], y[k], c.why("differs between the models"))
+	}
+}
+
+// alignedAxes gives a value aligned axes of its inferred sizes.
+func (a *analyzer) alignedAxes(model int, value string) []axis {
+	dims := a.inputs[model].Shapes[value].Dims
+	axes := make([]axis, len(dims))
+	for k, d := range dims {
+		axes[k] = aligned(int(d.Size))
+	}
+	return axes
+}
+
+// result turns blocks into spaces.
+func (a *analyzer) result() *Analysis {
+	out := &Analysis{layouts: make([]map[string][]Layout, len(a.inputs)), roles: a.roles, reads: a.reads}
+	spaces := map[*block]*Space{}
+	for i, in := range a.inputs {
+		out.layouts[i] = map[string][]Layout{}
+		for _, n := range in.Index.Order {
+			for _, v := range append(append([]string(nil), n.GetOutput()...), n.GetInput()...) {
+				axes, ok := a.vals[i][v]
+				if !ok || v == "" || out.layouts[i][v] != nil {
+					continue
+				}
+				out.layouts[i][v] = a.export(axes, v, spaces, out)
+			}
+		}
+	}
+	return out
+}
+
+func (a *analyzer) export(axes []axis, value string, spaces map[*block]*Space, out *Analysis) []Layout {
+	layouts := make([]Layout, len(axes))
+	for k, x := range axes {
+		for _, r := range resolve(x) {
+			if r.b == nil {
+				layouts[k] = append(layouts[k], Segment{Size: r.size, Inner: 1})
+				continue
+			}
+			s := spaces[r.b]
+			if s == nil {
+				s = &Space{ID: len(out.Spaces), Name: value, Dim: r.b.size, Mode: r.b.mode, Why: r.b.why,
+					Constant: r.b.constant, Fixed: r.b.fixed}
+				spaces[r.b] = s
+				out.Spaces = append(out.Spaces, s)
+			}
+			layouts[k] = append(layouts[k], Segment{Space: s, Size: r.positions(), Inner: r.inner})
+		}
+	}
+	return layouts
+}

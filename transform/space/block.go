@@ -1,0 +1,235 @@
+package space
+
+// block is a run of features, a node of two structures at once: a union-find forest (parent) of runs
+// that turned out to be the same, and a tree of cuts (parts) of runs that an operator cut in two.
+type block struct {
+	parent   *block
+	parts    []*block
+	size     int // -1: unknown, pinned then
+	mode     Mode
+	why      []Reason
+	constant bool
+	fixed    string
+	id       int
+}
+
+// run is a run of positions along an axis: a block repeated along inner positions, or (nil block)
+// size aligned positions.
+type run struct {
+	b     *block
+	size  int // of aligned runs; -1 unknown
+	inner int
+}
+
+func (r run) positions() int {
+	if r.b == nil {
+		return r.size
+	}
+	if r.b.size < 0 {
+		return -1
+	}
+	return r.b.size * r.inner
+}
+
+// axis is what lies along one axis of a tensor.
+type axis []run
+
+func aligned(size int) axis { return axis{{size: size, inner: 1}} }
+
+func (b *block) find() *block {
+	for b.parent != nil {
+		if b.parent.parent != nil {
+			b.parent = b.parent.parent
+		}
+		b = b.parent
+	}
+	return b
+}
+
+// resolve rewrites an axis in terms of the finest blocks known by now and joins aligned neighbours.
+func resolve(x axis) axis {
+	var out axis
+	for _, r := range x {
+		if r.b == nil {
+			if n := len(out); n > 0 && out[n-1].b == nil && out[n-1].size >= 0 && r.size >= 0 {
+				out[n-1].size += r.size
+				continue
+			}
+			out = append(out, r)
+			continue
+		}
+		out = appendFinest(out, r.b, r.inner)
+	}
+	return out
+}
+
+func appendFinest(out axis, b *block, inner int) axis {
+	b = b.find()
+	if b.parts == nil {
+		return append(out, run{b: b, inner: inner})
+	}
+	for _, p := range b.parts {
+		out = appendFinest(out, p, inner)
+	}
+	return out
+}
+
+// positions is the length of an axis, -1 where unknown.
+func (x axis) positions() int {
+	n := 0
+	for _, r := range x {
+		p := r.positions()
+		if p < 0 {
+			return -1
+		}
+		n += p
+	}
+	return n
+}
+
+func (x axis) isAligned() bool {
+	for _, r := range x {
+		if r.b != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// restrict raises the block's mode and keeps the reason. The strictest mode's reasons are kept, at
+// most a handful.
+func (b *block) restrict(m Mode, why Reason) {
+	const enough = 4
+	switch {
+	case m < b.mode || m == Zip:
+		return
+	case m > b.mode:
+		b.mode, b.why = m, nil
+	}
+	for _, w := range b.why {
+		if w == why {
+			return
+		}
+	}
+	if len(b.why) < enough {
+		b.why = append(b.why, why)
+	}
+}
+
+// union makes two blocks of one size the same.
+func union(x, y *block) {
+	x, y = x.find(), y.find()
+	if x == y {
+		return
+	}
+	if y.id < x.id {
+		x, y = y, x
+	}
+	y.parent = x
+	for _, w := range y.why {
+		x.restrict(y.mode, w)
+	}
+	x.constant = x.constant && y.constant
+	if x.fixed == "" {
+		x.fixed = y.fixed
+	}
+}
+
+// cut divides a finest block after k features, 0 < k < size.
+func (a *analyzer) cut(b *block, k int) {
+	left, right := a.newBlock(k), a.newBlock(b.size-k)
+	for _, p := range []*block{left, right} {
+		p.mode, p.why, p.constant, p.fixed = b.mode, b.why, b.constant, b.fixed
+		p.why = append([]Reason(nil), b.why...)
+	}
+	b.parts = []*block{left, right}
+}
+
+func (a *analyzer) newBlock(size int) *block {
+	b := &block{size: size, id: a.blocks}
+	a.blocks++
+	return b
+}
+
+// restrictAll raises the mode of all blocks of an axis.
+func restrictAll(x axis, m Mode, why Reason) {
+	for _, r := range resolve(x) {
+		if r.b != nil {
+			r.b.restrict(m, why)
+		}
+	}
+}
+
+// unify makes two axes hold the same features, position by position. What cannot be laid over each
+// other is pinned.
+func (a *analyzer) unify(x, y axis, why Reason) {
+	x, y = resolve(x), resolve(y)
+	for len(x) > 0 && len(y) > 0 {
+		p, q := x[0], y[0]
+		switch {
+		case p.positions() < 0 || q.positions() < 0:
+			pinTied(x, y, why)
+			return
+		case p.b == nil || q.b == nil:
+			n := min(p.positions(), q.positions())
+			pinTied(axis{p}, axis{q}, why)
+			x, y = a.advance(x, n), a.advance(y, n)
+		case p.inner != q.inner || p.b.size != q.b.size && p.b == q.b:
+			why.Text = "lays the features out in two ways"
+			restrictAll(x, Pinned, why)
+			restrictAll(y, Pinned, why)
+			return
+		case p.b.size == q.b.size:
+			union(p.b, q.b)
+			x, y = resolve(x[1:]), resolve(y[1:])
+		case p.b.size > q.b.size:
+			a.cut(p.b, q.b.size)
+			x, y = resolve(x), resolve(y)
+		default:
+			a.cut(q.b, p.b.size)
+			x, y = resolve(x), resolve(y)
+		}
+	}
+	restrictAll(x, Pinned, why)
+	restrictAll(y, Pinned, why)
+}
+
+// pinTied pins the blocks of axes of which one is aligned: a feature that is added to a fixed position
+// is fixed.
+func pinTied(x, y axis, why Reason) {
+	why.Text = "ties the features to an axis whose positions are fixed"
+	restrictAll(x, Pinned, why)
+	restrictAll(y, Pinned, why)
+}
+
+// advance drops the first n positions of a resolved axis, cutting a block where n falls inside it.
+func (a *analyzer) advance(x axis, n int) axis {
+	_, rest, _ := a.split(x, n)
+	return rest
+}
+
+// split divides an axis after n positions. ok is false where n falls between the inner positions of
+// one feature; the features are then left whole in both halves' place and must be pinned by the caller.
+func (a *analyzer) split(x axis, n int) (left, right axis, ok bool) {
+	x = resolve(x)
+	for len(x) > 0 && n > 0 {
+		r := x[0]
+		p := r.positions()
+		switch {
+		case p < 0:
+			return nil, nil, false
+		case p <= n:
+			left, x, n = append(left, r), x[1:], n-p
+		case r.b == nil:
+			left = append(left, run{size: n, inner: 1})
+			x = append(axis{{size: p - n, inner: 1}}, x[1:]...)
+			n = 0
+		case n%r.inner != 0:
+			return left, x[1:], false
+		default:
+			a.cut(r.b, n/r.inner)
+			x = resolve(x)
+		}
+	}
+	return left, x, n == 0
+}

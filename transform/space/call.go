@@ -1,0 +1,192 @@
+package space
+
+import (
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/shape"
+)
+
+// call is one node under one rule: what rules read and write.
+type call struct {
+	a     *analyzer
+	model int
+	n     *onnx.Node
+}
+
+// apply runs the node's rule; a node without one, or whose rule gives up, pins all that it touches.
+func (c *call) apply() {
+	r, known := rules[c.n.GetOpType()]
+	switch {
+	case c.n.GetDomain() != "" && c.n.GetDomain() != "ai.onnx":
+		c.pinNode("is an operator of domain " + c.n.GetDomain() + ", which the analysis does not know")
+	case !known:
+		c.pinNode("is an operator that the analysis does not know")
+	case !c.ranksKnown():
+		c.pinNode("works on values whose rank could not be found")
+	default:
+		r(c)
+	}
+	for _, out := range c.n.GetOutput() { // a rule speaks of the outputs it knows; others are pinned
+		if out != "" && c.a.vals[c.model][out] == nil {
+			c.a.vals[c.model][out] = c.pinnedAxes(out, "makes an output that the analysis does not follow")
+		}
+	}
+}
+
+func (c *call) ranksKnown() bool {
+	for _, v := range append(append([]string(nil), c.n.GetInput()...), c.n.GetOutput()[:1]...) {
+		if v != "" && !c.a.inputs[c.model].Shapes[v].HasRank {
+			return false
+		}
+	}
+	return true
+}
+
+// why is a reason that names this node.
+func (c *call) why(text string) Reason {
+	return Reason{Model: c.model, Node: onnx.NodeName(c.n), Op: c.n.GetOpType(), Text: text}
+}
+
+// input is the name of an input, "" where it is absent.
+func (c *call) input(slot int) string {
+	if slot < len(c.n.GetInput()) {
+		return c.n.GetInput()[slot]
+	}
+	return ""
+}
+
+// param is the initializer of an input, nil where it is computed or absent.
+func (c *call) param(slot int) *onnx.TensorProto {
+	if name := c.input(slot); name != "" {
+		return c.a.inputs[c.model].Index.Initializer(name)
+	}
+	return nil
+}
+
+// ints reads a constant integer input, or what shape inference knows of a computed one.
+func (c *call) ints(slot int) ([]int64, bool) {
+	if t := c.param(slot); t != nil {
+		tensor, err := onnx.TensorOf(t)
+		if err != nil {
+			return nil, false
+		}
+		v, err := tensor.Int64s()
+		return v, err == nil
+	}
+	known := c.a.inputs[c.model].Shapes[c.input(slot)].Ints
+	if known == nil {
+		return nil, false
+	}
+	out := make([]int64, len(known))
+	for i, d := range known {
+		if d.Size < 0 {
+			return nil, false
+		}
+		out[i] = d.Size
+	}
+	return out, true
+}
+
+// shape is the inferred shape of a value.
+func (c *call) shape(value string) []shape.Dim { return c.a.inputs[c.model].Shapes[value].Dims }
+
+// size is the inferred size of a value's axis, -1 where unknown.
+func (c *call) size(value string, k int) int {
+	dims := c.shape(value)
+	if k < 0 || k >= len(dims) {
+		return -1
+	}
+	return int(dims[k].Size)
+}
+
+// in is the axes of an input. An initializer met this way is taken as it is: all axes aligned.
+func (c *call) in(slot int) []axis {
+	name := c.input(slot)
+	if axes, ok := c.a.vals[c.model][name]; ok {
+		return axes
+	}
+	return c.a.alignedAxes(c.model, name)
+}
+
+// setParam gives an axis of a parameter its layout and role. Each initializer is read in one place
+// (rewrite un-shares them), so it is set once; a second time ties.
+func (c *call) setParam(slot, k int, x axis, role Role) {
+	name := c.input(slot)
+	axes := c.a.vals[c.model][name]
+	roles := c.a.roles[c.model][name]
+	if axes == nil {
+		axes = make([]axis, len(c.shape(name)))
+		roles = make([]Role, len(axes))
+		for i := range axes {
+			axes[i] = aligned(c.size(name, i))
+		}
+		c.a.vals[c.model][name], c.a.roles[c.model][name] = axes, roles
+	} else if roles[k] != None {
+		c.a.unify(axes[k], x, c.why("reads a parameter twice"))
+		return
+	}
+	if x.isAligned() {
+		return
+	}
+	axes[k], roles[k] = x, role
+}
+
+// fresh is an axis of new features.
+func (c *call) fresh(size int) axis {
+	if size < 0 {
+		return axis{{b: c.pinnedBlock(size, "makes an axis of unknown size"), inner: 1}}
+	}
+	return axis{{b: c.a.newBlock(size), inner: 1}}
+}
+
+func (c *call) pinnedBlock(size int, text string) *block {
+	b := c.a.newBlock(size)
+	b.restrict(Pinned, c.why(text))
+	return b
+}
+
+// pinned is an axis of new features that may not be touched.
+func (c *call) pinned(size int, text string) axis {
+	return axis{{b: c.pinnedBlock(size, text), inner: 1}}
+}
+
+// setOut gives an output its axes. Axes of size 1 hold nothing that could be reordered.
+func (c *call) setOut(k int, axes []axis) {
+	if k < len(c.n.GetOutput()) && c.n.GetOutput()[k] != "" {
+		c.a.vals[c.model][c.n.GetOutput()[k]] = axes
+	}
+}
+
+// pinNode pins every axis of the inputs, and gives the outputs pinned axes, unless all that the node
+// works on is aligned and constant: then every model has the same there.
+func (c *call) pinNode(text string) {
+	for slot := range c.n.GetInput() {
+		for _, x := range c.in(slot) {
+			restrictAll(x, Pinned, c.why(text))
+		}
+	}
+	for _, captured := range onnx.Reads(c.n) {
+		for _, x := range c.a.vals[c.model][captured] {
+			restrictAll(x, Pinned, c.why(text))
+		}
+	}
+	for k, out := range c.n.GetOutput() {
+		if out != "" {
+			c.setOut(k, c.pinnedAxes(out, text))
+		}
+	}
+}
+
+// pinnedAxes makes axes for an output that nothing is known about: any of them may hold features.
+func (c *call) pinnedAxes(value, text string) []axis {
+	dims := c.shape(value)
+	axes := make([]axis, max(len(dims), 1))
+	for k := range axes {
+		axes[k] = c.pinned(c.size(value, k), text)
+	}
+	return axes
+}
+
+// read notes that a contraction reads features from axis k of an input.
+func (c *call) read(slot, k, fan int) {
+	c.a.reads = append(c.a.reads, Read{Model: c.model, Value: c.input(slot), Axis: k, Node: onnx.NodeName(c.n), Fan: fan})
+}

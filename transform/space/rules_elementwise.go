@@ -1,0 +1,48 @@
+package space
+
+// broadcast: numpy broadcasting, right-aligned. Computed operands that have an axis in full are tied
+// there; one of size 1 is no tie. A parameter holds one value per feature where it has the axis in full
+// (by alignment, never by size).
+func broadcast(c *call) {
+	value := c.n.GetOutput()[0]
+	rank := len(c.shape(value))
+	out := make([]axis, rank)
+	for k := range out {
+		out[k] = c.tieOperands(k-rank, c.size(value, k))
+	}
+	for slot := range c.n.GetInput() {
+		if t := c.param(slot); t != nil {
+			for k, d := range t.GetDims() {
+				if at := rank - len(t.GetDims()) + k; d != 1 && at >= 0 {
+					c.setParam(slot, k, out[at], Out)
+				}
+			}
+		}
+	}
+	c.setOut(0, out)
+}
+
+// tieOperands ties the axis at (counted from the right, negative) of all computed operands that have it
+// in full, and returns it.
+func (c *call) tieOperands(at, size int) axis {
+	var first axis
+	for slot := range c.n.GetInput() {
+		if c.input(slot) == "" || c.param(slot) != nil {
+			continue
+		}
+		axes := c.in(slot)
+		k := len(axes) + at
+		if k < 0 || axes[k].positions() == 1 && size != 1 {
+			continue
+		}
+		if first == nil {
+			first = axes[k]
+		} else {
+			c.a.unify(first, axes[k], c.why("ties its operands"))
+		}
+	}
+	if first == nil { // only parameters reach that far: the same positions in every model
+		return aligned(size)
+	}
+	return first
+}

@@ -1,0 +1,133 @@
+package space
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Mode says what a merge may do with a space. The order is from free to bound.
+type Mode int
+
+const (
+	// Zip spaces may be averaged and duplicated: any assignment of features.
+	Zip Mode = iota
+	// Permute spaces may be reordered only: an operator sums or normalises over them.
+	Permute
+	// Pinned spaces may not be touched.
+	Pinned
+)
+
+// String is the mode's name in reports and plans.
+func (m Mode) String() string { return [...]string{"zip", "permute", "pinned"}[m] }
+
+// MarshalText writes the mode's name.
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// Reason says which operator bound a space, and why.
+type Reason struct {
+	Model int    `json:"model"` // 0 is the first model
+	Node  string `json:"node"`
+	Op    string `json:"op"`
+	Text  string `json:"text"`
+}
+
+// String is "Softmax \"probs\" normalises over the features".
+func (r Reason) String() string {
+	if r.Node == "" {
+		return r.Text
+	}
+	return fmt.Sprintf("%s %q %s", r.Op, r.Node, r.Text)
+}
+
+// Space is a set of axes that must be transformed together.
+type Space struct {
+	ID       int
+	Name     string // the first value (in model 0's graph order) whose axis holds it
+	Dim      int    // number of features in each model
+	Mode     Mode
+	Why      []Reason // what bound it to Mode; empty for zip
+	Constant bool     // channels that an operator fills with a constant (a padded shortcut)
+	Fixed    string   // why its width cannot change, "" where it can
+}
+
+// Reasons is Why as one line.
+func (s *Space) Reasons() string {
+	var parts []string
+	for _, r := range s.Why {
+		parts = append(parts, r.String())
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Segment is a run of positions along an axis. Position p of it is feature p / Inner of Space.
+type Segment struct {
+	Space *Space // nil: aligned positions, the same in every model
+	Size  int    // number of positions; -1 where unknown (aligned or pinned axes only)
+	Inner int    // positions per feature, 1 for aligned runs
+}
+
+// Layout is what an axis holds, in order.
+type Layout []Segment
+
+// Aligned reports whether the axis holds no features.
+func (l Layout) Aligned() bool {
+	for _, s := range l {
+		if s.Space != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Pinned returns the first pinned space of the axis, nil where there is none.
+func (l Layout) Pinned() *Space {
+	for _, s := range l {
+		if s.Space != nil && s.Space.Mode == Pinned {
+			return s.Space
+		}
+	}
+	return nil
+}
+
+// Role says how an axis of a parameter takes part in the operator that reads it.
+type Role int
+
+const (
+	// None is an axis without features.
+	None Role = iota
+	// Out is an axis that makes features (a filter's outputs) or holds one value per feature (a bias).
+	// A merge averages it: M.
+	Out
+	// In is an axis that an operator contracts with features (a filter's inputs). A merge adds over it: U.
+	In
+)
+
+// Analysis is what Analyze finds.
+type Analysis struct {
+	Spaces []*Space
+
+	layouts []map[string][]Layout
+	roles   []map[string][]Role
+	reads   []Read
+}
+
+// Layouts returns the layouts of the axes of a value (or parameter) of a model, nil where it was not
+// part of the analysis.
+func (a *Analysis) Layouts(model int, value string) []Layout { return a.layouts[model][value] }
+
+// Roles returns the roles of a parameter's axes, nil where an operator takes it as it is (a shape, a
+// scalar): such a constant must be equal in all models.
+func (a *Analysis) Roles(model int, parameter string) []Role { return a.roles[model][parameter] }
+
+// Reads lists where contractions read features, in graph order: the places to measure a space.
+func (a *Analysis) Reads() []Read { return a.reads }
+
+// Read is a value that a contraction reads features from: where a space is measured (its tap).
+type Read struct {
+	Model int
+	Value string
+	Axis  int
+	Node  string
+	// Fan is the number of weights that each feature meets there.
+	Fan int
+}
