@@ -17,7 +17,7 @@ func Attr(n *Node, name string) *Attribute {
 
 // AttrInt returns an integer attribute, or def where it is absent.
 func AttrInt(n *Node, name string, def int64) int64 {
-	if a := Attr(n, name); a != nil && a.I != nil {
+	if a := Attr(n, name); a != nil && (a.I != nil || isZero(a, onnxpb.AttributeProto_INT)) {
 		return a.GetI()
 	}
 	return def
@@ -25,7 +25,7 @@ func AttrInt(n *Node, name string, def int64) int64 {
 
 // AttrFloat returns a floating attribute, or def where it is absent.
 func AttrFloat(n *Node, name string, def float32) float32 {
-	if a := Attr(n, name); a != nil && a.F != nil {
+	if a := Attr(n, name); a != nil && (a.F != nil || isZero(a, onnxpb.AttributeProto_FLOAT)) {
 		return a.GetF()
 	}
 	return def
@@ -33,10 +33,16 @@ func AttrFloat(n *Node, name string, def float32) float32 {
 
 // AttrString returns a string attribute, or def where it is absent.
 func AttrString(n *Node, name, def string) string {
-	if a := Attr(n, name); a != nil && a.S != nil {
+	if a := Attr(n, name); a != nil && (a.S != nil || isZero(a, onnxpb.AttributeProto_STRING)) {
 		return string(a.GetS())
 	}
 	return def
+}
+
+// isZero reports whether a is an attribute of type t whose value was left out because it is zero: writers that
+// take the format for proto3 leave out every zero. A function's reference has a type and no value either.
+func isZero(a *Attribute, t onnxpb.AttributeProto_AttributeType) bool {
+	return a.GetType() == t && a.GetRefAttrName() == ""
 }
 
 // AttrInts returns an integer list attribute, nil where it is absent.

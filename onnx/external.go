@@ -91,6 +91,9 @@ func readExternal(t *TensorProto, dir string, files map[string]*os.File) error {
 			offset, err = strconv.ParseInt(kv.GetValue(), 10, 64)
 		case "length":
 			length, err = strconv.ParseInt(kv.GetValue(), 10, 64)
+			if length < 0 {
+				return bad("external data: bad length %q", kv.GetValue())
+			}
 		}
 		if err != nil || offset < 0 {
 			return bad("external data: bad %s %q", kv.GetKey(), kv.GetValue())
@@ -132,6 +135,10 @@ func openExternal(location, dir string, files map[string]*os.File) (*os.File, er
 	if !filepath.IsLocal(location) {
 		return nil, fault.New(fault.Model, "external_data", "external data path %q leaves the model's folder", location).
 			WithHint("keep external data beside the model, under a relative path")
+	}
+	info, err := root.Stat(filepath.FromSlash(location))
+	if err == nil && !info.Mode().IsRegular() { // opening a pipe would wait for a writer
+		return nil, fault.New(fault.Model, "external_data", "external data %q is no file", location)
 	}
 	f, err := root.Open(filepath.FromSlash(location))
 	if err != nil {

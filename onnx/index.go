@@ -56,10 +56,18 @@ func (ix *Index) define() error {
 		}
 		ix.inits[t.GetName()] = t
 	}
+	for _, s := range ix.Graph.GetSparseInitializer() {
+		return fault.New(fault.Unsupported, "sparse_initializer", "sparse initializers are not supported").
+			AtValue(s.GetValues().GetName()).WithHint("export the model with dense weights")
+	}
 	for _, in := range ix.Graph.GetInput() {
-		if _, isInit := ix.inits[in.GetName()]; !isInit { // before IR version 4 initializers are inputs too
-			ix.inputs[in.GetName()] = in
+		if _, isInit := ix.inits[in.GetName()]; isInit { // before IR version 4 initializers are inputs too
+			continue
 		}
+		if _, twice := ix.inputs[in.GetName()]; twice {
+			return bad("two inputs of one name").AtValue(in.GetName())
+		}
+		ix.inputs[in.GetName()] = in
 	}
 	for _, n := range ix.Graph.GetNode() {
 		for _, out := range n.GetOutput() {

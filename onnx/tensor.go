@@ -117,9 +117,9 @@ var floatGetters = map[DType]func([]byte) float64{
 	Bool:     func(b []byte) float64 { return float64(b[0]) },
 }
 
-// Int64s returns the elements of an integer or bool tensor.
+// Int64s returns the elements of an integer or bool tensor. uint64 beyond 2^63 wrap.
 func (t *Tensor) Int64s() ([]int64, error) {
-	if t.DType == Int64 {
+	if t.DType == Int64 || t.DType == Uint64 { // not by way of float64, which has 53 bits
 		out := make([]int64, t.Len())
 		if len(t.Raw) != 8*len(out) {
 			return nil, fault.New(fault.Model, "tensor_size", "%d bytes for dims %v of %v", len(t.Raw), t.Dims, t.DType)

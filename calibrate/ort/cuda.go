@@ -3,64 +3,46 @@
 package ort
 
 import (
+	"context"
+	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/internal/ortlib"
-	"github.com/onnx-zip/onnx-zip/onnx"
 	ort "github.com/yalue/onnxruntime_go"
 )
 
-// probeCUDA runs one node on the device. Nothing less tells that CUDA works: the binding makes provider
-// options, and ONNX Runtime makes sessions for the CPU, in silence where the provider, the driver or the
-// device is missing.
-func probeCUDA(lib ortlib.Library, index int) error {
-	if !lib.HasCUDA {
-		return cudaMissing(lib, nil)
+// useCUDA moves e to a CUDA device, after running one node there. Nothing less tells that CUDA works: the
+// binding makes provider options, and ONNX Runtime makes sessions for the CPU, in silence where the
+// provider, the driver or the device is missing. Where it fails, e stays on the CPU.
+func (e *Engine) useCUDA(index int) error {
+	if !e.lib.HasCUDA {
+		return cudaMissing(e.lib, nil)
 	}
-	options, err := sessionOptions(device{cuda: true, index: index}, probeOptions)
-	if err != nil {
-		return cudaMissing(lib, err)
+	cuda := &Engine{lib: e.lib, device: device{cuda: true, index: index}}
+	if err := runProbe(context.Background(), cuda); err != nil {
+		return cudaMissing(e.lib, err)
 	}
-	defer options.Destroy()
-	data, err := probeModel().Marshal()
-	if err != nil {
-		return err
-	}
-	s, err := ort.NewDynamicAdvancedSessionWithONNXData(data, []string{"x"}, []string{"y"}, options)
-	if err != nil {
-		return cudaMissing(lib, err)
-	}
-	defer s.Destroy()
-	x, err := ort.NewTensor(ort.NewShape(1), []float32{1})
-	if err != nil {
-		return cudaMissing(lib, err)
-	}
-	defer x.Destroy()
-	outputs := make([]ort.Value, 1)
-	if err := s.Run([]ort.Value{x}, outputs); err != nil {
-		return cudaMissing(lib, err)
-	}
-	return outputs[0].Destroy()
-}
-
-// probeModel is y = x·x: a node that the CUDA provider has a kernel for.
-func probeModel() *onnx.Model {
-	g := graphOf("probe",
-		[]*onnx.ValueInfo{onnx.NewValueInfo("x", onnx.Float, onnx.Static(1))},
-		[]*onnx.ValueInfo{onnx.NewValueInfo("y", onnx.Float, onnx.Static(1))},
-		onnx.NewNode("Mul", "mul", []string{"x", "x"}, []string{"y"}))
-	return modelOf(g, 8, 13)
+	e.device = cuda.device
+	return nil
 }
 
 // cudaMissing says where the provider was looked for, or what it said.
 func cudaMissing(lib ortlib.Library, cause error) error {
-	e := fault.New(fault.Runtime, "cuda_missing", "there is no CUDA provider in %s", lib.CUDADir)
-	if cause != nil {
-		e = fault.Wrap(fault.Runtime, "cuda_missing", cause, "the CUDA provider in %s does not work", lib.CUDADir)
+	if cause == nil {
+		return fault.New(fault.Runtime, "cuda_missing", "there is no CUDA provider in %s", lib.CUDADir).
+			WithHint("use --device cpu, or give `onnx-zip setup --from` a wheel of onnxruntime-gpu")
 	}
-	return e.WithHint("use --device cpu, or install the library with its CUDA provider: " +
-		"`onnx-zip setup --from onnxruntime_gpu-" + ortlib.Version + "-….whl`")
+	var e *fault.Error
+	if errors.As(cause, &e) && e.Err != nil {
+		cause = e.Err // the library's own words are enough
+	}
+	e = fault.Wrap(fault.Runtime, "cuda_missing", cause, "the CUDA provider in %s does not work", lib.CUDADir)
+	if strings.Contains(cause.Error(), "cannot open shared object file") {
+		return e.WithHint("install CUDA and cuDNN in the versions that ONNX Runtime %s asks for, or use --device cpu", lib.Version)
+	}
+	return e.WithHint("look at `nvidia-smi`, or use --device cpu")
 }
 
 // appendCUDA makes the session use the device. Without the error check the same options would make a

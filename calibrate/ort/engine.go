@@ -34,19 +34,18 @@ func Open(o Options) (e *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e = &Engine{lib: lib, device: d}
+	e = &Engine{lib: lib}
 	if !d.cuda {
 		return e, nil
 	}
-	switch err := probeCUDA(lib, d.index); {
+	err = e.useCUDA(d.index)
+	switch {
 	case err == nil:
+		return e, nil
 	case !d.auto:
 		return nil, err
-	default:
-		e.device = device{}
-		if hasNVIDIA() {
-			e.fallback = err.Error()
-		}
+	case hasNVIDIA():
+		e.fallback = err.Error()
 	}
 	return e, nil
 }

@@ -4,7 +4,6 @@ package ort
 
 import (
 	"os"
-	"strings"
 	"sync"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -16,9 +15,8 @@ import (
 // is global, in the binding and in the library itself.
 var environment struct {
 	sync.Mutex
-	loaded  bool
-	lib     ortlib.Library
-	version string
+	loaded bool
+	lib    ortlib.Library
 }
 
 // load finds and initialises the library, once; later calls get the loaded one. Naming another library
@@ -52,17 +50,13 @@ func load(o Options) (ortlib.Library, error) {
 
 func initialise(lib ortlib.Library) error {
 	ort.SetSharedLibraryPath(lib.Path)
-	err := ort.InitializeEnvironment(ort.WithLogLevelFatal())
-	if err == nil {
-		return ort.DisableTelemetry()
+	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
+		return loadError(err, lib)
 	}
-	e := fault.Wrap(fault.Runtime, "runtime_unusable", err, "the library cannot be loaded").InFile(lib.Path).
-		WithHint("install another one: `onnx-zip setup`")
-	if strings.Contains(err.Error(), "ORT API base: 2") {
-		e.Code, e.Err = "runtime_too_old", nil
-		e.Message = "the library is too old: " + ortlib.MinVersion + " or newer is needed"
+	if err := ort.DisableTelemetry(); err != nil {
+		return loadError(err, lib)
 	}
-	return e
+	return nil
 }
 
 func setLogLevel(verbose bool) error {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/internal/ortlib"
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
@@ -17,7 +18,6 @@ var nodePatterns = []*regexp.Regexp{
 	regexp.MustCompile(`In Node, \("([^"]+)"`),
 	regexp.MustCompile(`of node \(([^)]+)\)`),
 	regexp.MustCompile(`Node \(([^)]+)\)`),
-	regexp.MustCompile(`Node:\s?(\S+)`),
 }
 
 // nodeIn returns the node that a message names, "" where it names none.
@@ -38,13 +38,24 @@ var unsupportedWords = []string{
 
 // invalidWords mark messages that say: this is no valid model.
 var invalidWords = []string{
-	"invalid model", "INVALID_GRAPH", "INVALID_PROTOBUF", "Protobuf parsing failed", "Type Error", "ShapeInferenceError",
-	"is not output of any previous nodes", "Duplicate definition", "does not match expected type",
+	"nvalid model", "INVALID_GRAPH", "INVALID_PROTOBUF", "Protobuf parsing failed", "Type Error", "ShapeInferenceError",
+	"Out of bounds dimensions", "Duplicate definition",
+}
+
+// loadError is what the binding said when the library did not load. Status 2 of the binding means that the
+// library does not have the version of the C API that it asks for.
+func loadError(err error, lib ortlib.Library) error {
+	if strings.Contains(err.Error(), "ORT API base: 2") {
+		return fault.New(fault.Runtime, "runtime_too_old", "the library is too old: %s or newer is needed", ortlib.MinVersion).
+			InFile(lib.Path).WithHint("install another one: `onnx-zip setup`")
+	}
+	return fault.Wrap(fault.Runtime, "runtime_unusable", err, "the library cannot be loaded").
+		InFile(lib.Path).WithHint("install another one: `onnx-zip setup`")
 }
 
 // openError is what the library said when it refused a model.
 func openError(err error, m *onnx.Model) error {
-	message := clean(err)
+	message := cleaned(err).Error()
 	kind, code, what := fault.Runtime, "open_failed", "ONNX Runtime cannot open the model"
 	switch {
 	case containsAny(message, unsupportedWords):
@@ -58,7 +69,7 @@ func openError(err error, m *onnx.Model) error {
 
 // runError is what the library said when a run failed.
 func runError(err error, file string) error {
-	message := clean(err)
+	message := cleaned(err).Error()
 	e := fault.Wrap(fault.Runtime, "run_failed", errors.New(message), "ONNX Runtime failed").
 		AtNode(nodeIn(message)).InFile(file)
 	return explainMemory(e, message)
@@ -72,13 +83,16 @@ func explainMemory(e *fault.Error, message string) error {
 	return e
 }
 
-// clean drops what the binding puts in front of the library's message.
-func clean(err error) string {
+// noise is what the binding and the library put in front of a message: its own source file and function.
+var noise = regexp.MustCompile(`(?s)^(Error [a-z A-Z]+: )*(\S+\.(cc|h):\d+ (.*\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |.*?\) ))?`)
+
+// cleaned is err without the noise; an err of nothing else stays.
+func cleaned(err error) error {
 	message := err.Error()
-	for _, prefix := range []string{"Error creating C session from file: ", "Error creating C session: ", "Error running network: "} {
-		message = strings.TrimPrefix(message, prefix)
+	if rest := strings.TrimSpace(noise.ReplaceAllString(message, "")); rest != "" {
+		message = rest
 	}
-	return message
+	return errors.New(message)
 }
 
 func containsAny(s string, words []string) bool {

@@ -14,16 +14,15 @@ import (
 
 // session implements calibrate.Session.
 type session struct {
-	model  *prepared
-	native *ort.DynamicAdvancedSession
-	source *source
-	file   string
+	model   *prepared
+	native  *ort.DynamicAdvancedSession
+	source  *source
+	file    string
+	profile string // where the profile goes, "" for none
 	// mu is held for reading during runs, and for writing by Close: the library would crash on a session
 	// that is freed while it runs.
 	mu sync.RWMutex
 }
-
-var probeOptions = calibrate.SessionOptions{Threads: 1}
 
 func (e *Engine) open(m *onnx.Model, o calibrate.SessionOptions) (*session, error) {
 	if m == nil {
@@ -39,7 +38,7 @@ func (e *Engine) open(m *onnx.Model, o calibrate.SessionOptions) (*session, erro
 	}
 	options, err := sessionOptions(e.device, o)
 	if err != nil {
-		return nil, fault.Wrap(fault.Runtime, "runtime_failed", err, "the session's options are refused")
+		return nil, fault.Wrap(fault.Runtime, "runtime_failed", cleaned(err), "the session's options are refused")
 	}
 	defer options.Destroy()
 	src, err := newSource(p.model)
@@ -52,7 +51,7 @@ func (e *Engine) open(m *onnx.Model, o calibrate.SessionOptions) (*session, erro
 		return nil, openError(err, m)
 	}
 	src.data = nil
-	return &session{model: p.trimmed(), native: native, source: src, file: m.File}, nil
+	return &session{model: p.trimmed(), native: native, source: src, file: m.File, profile: o.ProfilePath}, nil
 }
 
 // sessionOptions fills in what every session needs. The caller destroys the result.
@@ -160,5 +159,5 @@ func (s *session) Close() (err error) {
 	if err := native.Destroy(); err != nil {
 		return fault.Wrap(fault.Runtime, "runtime_failed", err, "the session cannot be freed")
 	}
-	return nil
+	return nameProfile(s.profile)
 }

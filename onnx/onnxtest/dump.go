@@ -162,11 +162,17 @@ func dumpTensor(p *onnx.TensorProto) string {
 	if err != nil {
 		return head + " #" + hash(p)
 	}
-	values, err := t.Float64s()
-	if err != nil || len(values) > maxShown {
+	if t.Len() > maxShown {
 		return head + " #" + hash(&onnx.TensorProto{RawData: t.Raw})
 	}
-	return head + "{" + join(values, func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }) + "}"
+	if ints, err := t.Int64s(); err == nil {
+		return head + "{" + join(ints, func(i int64) string { return strconv.FormatInt(i, 10) }) + "}"
+	}
+	floats, err := t.Float64s()
+	if err != nil {
+		return head + " #" + hash(p)
+	}
+	return head + "{" + join(floats, func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }) + "}"
 }
 
 // hash is the first digits of a message's SHA-256.

@@ -2,6 +2,7 @@ package onnxtest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,62 +41,95 @@ func parseTensor(lx *lexer) (*onnx.Tensor, error) {
 			return nil, fmt.Errorf("bad size %q", w)
 		}
 	}
+	if !modest(dims) {
+		return nil, fmt.Errorf("dims %v are too many elements for a test", dims)
+	}
 	if lx.tok == "{" {
-		values, err := lx.numbers("{", "}")
+		words, err := lx.words("{", "}")
 		if err != nil {
 			return nil, err
 		}
-		return fromNumbers(dtype, values, dims)
+		return fromWords(dtype, words, dims)
 	}
 	how := lx.next()
-	args, err := lx.numbers("(", ")")
-	switch {
-	case err != nil:
+	args, err := lx.words("(", ")")
+	if err != nil {
 		return nil, err
-	case how == "fill" && len(args) == 1:
-		values := make([]float64, onnx.NewTensor(onnx.Bool, dims...).Len())
-		for i := range values {
-			values[i] = args[0]
-		}
-		return fromNumbers(dtype, values, dims)
-	case how == "random" && len(args) == 1:
-		return Random(int64(args[0]), dtype, dims...), nil
-	case how == "random" && len(args) == 3:
-		return RandomBetween(int64(args[0]), args[1], args[2], dtype, dims...), nil
+	}
+	if how == "fill" && len(args) == 1 {
+		return fromWords(dtype, slices.Repeat(args, count(dims)), dims)
+	}
+	if how == "random" {
+		return parseRandom(args, dtype, dims)
 	}
 	return nil, fmt.Errorf("%s with %d arguments is no contents", how, len(args))
 }
 
-func (lx *lexer) numbers(open, end string) ([]float64, error) {
-	words, err := lx.words(open, end)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]float64, len(words))
-	for i, w := range words {
-		if out[i], err = strconv.ParseFloat(w, 64); err != nil {
+func parseRandom(args []string, dtype onnx.DType, dims []int64) (*onnx.Tensor, error) {
+	x := make([]float64, len(args))
+	for i, w := range args {
+		var err error
+		if x[i], err = strconv.ParseFloat(w, 64); err != nil {
 			return nil, err
 		}
 	}
-	return out, nil
+	switch len(x) {
+	case 1:
+		return Random(int64(x[0]), dtype, dims...), nil
+	case 3:
+		return RandomBetween(int64(x[0]), x[1], x[2], dtype, dims...), nil
+	}
+	return nil, fmt.Errorf("random takes a seed, or a seed and two bounds")
 }
 
-// fromNumbers makes a tensor of any type. Integers beyond 2^53 lose digits.
-func fromNumbers(dtype onnx.DType, values []float64, dims []int64) (*onnx.Tensor, error) {
-	t := onnx.NewTensor(dtype, dims...)
-	if len(values) != t.Len() {
-		return nil, fmt.Errorf("%d values for dims %v", len(values), dims)
+// modest refuses tensors that a slip of the pen, or a fuzzer, would fill the memory with.
+func modest(dims []int64) bool {
+	n := int64(1)
+	for _, d := range dims {
+		if d > 1<<24 || n*d > 1<<24 {
+			return false
+		}
+		n *= d
+	}
+	return true
+}
+
+// count is the number of elements of a tensor.
+func count(dims []int64) int { return (&onnx.Tensor{Dims: dims}).Len() }
+
+// fromWords makes a tensor of any type of the numbers' notations.
+func fromWords(dtype onnx.DType, words []string, dims []int64) (*onnx.Tensor, error) {
+	if len(words) != count(dims) {
+		return nil, fmt.Errorf("%d values for dims %v", len(words), dims)
+	}
+	floats, ints := make([]float64, len(words)), make([]int64, len(words))
+	for i, w := range words {
+		var err error
+		if dtype.IsFloat() {
+			floats[i], err = strconv.ParseFloat(w, 64)
+		} else {
+			ints[i], err = strconv.ParseInt(w, 10, 64)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	if dtype.IsFloat() {
-		return onnx.FromFloat64(dtype, values, dims...), nil
+		return onnx.FromFloat64(dtype, floats, dims...), nil
 	}
+	return fromInts(dtype, ints, dims), nil
+}
+
+// fromInts makes a tensor of an integer type, or of bools.
+func fromInts(dtype onnx.DType, values []int64, dims []int64) *onnx.Tensor {
+	t := onnx.NewTensor(dtype, dims...)
 	size := dtype.Size()
 	for i, x := range values {
 		for b := range size {
-			t.Raw[i*size+b] = byte(int64(x) >> (8 * b))
+			t.Raw[i*size+b] = byte(x >> (8 * b))
 		}
 	}
-	return t, nil
+	return t
 }
 
 // parseAttr reads name=value.

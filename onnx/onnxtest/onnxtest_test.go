@@ -14,7 +14,7 @@ input x f32[N,3,8,8]
 input "odd name" i64[?]
 input r f16
 w = init f32[2]{1,-0.5}
-s = init i64[3]{0,-1,9}
+s = init i64[3]{0,-1,9223372036854775807}
 one = init bool[]{1}
 y = Conv(x, w, _) {a=1.0, auto_pad="SAME", big=1e-05, g=[1.5,2.0], k=[3,3], l=["a","b"], t=f32[1]{7}}
 a, _, b = Split(y) {axis=-1} @cut
@@ -41,7 +41,7 @@ func TestDumpOfLargeTensorTellsContents(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	for _, text := range []string{
 		"nonsense", "opset x", "ir", "input", "input x f99", "input x f32[1", "w = init f32[2] {1}",
-		"w = init f32[-1] fill(0)", "w = init f32[1] fill()", "y = Relu(x", "y = Relu(x) {a}", "y = Relu(x) {a=}",
+		"w = init f32[-1] fill(0)", "w = init f32[99999,99999] fill(0)", "w = init f32[1] fill()", "y = Relu(x", "y = Relu(x) {a}", "y = Relu(x) {a=}",
 		"y = Relu(x) more", "y, = Relu(x)", `y = Relu(x) {a=["s",1]}`, `y = Relu("x)`,
 	} {
 		if m, err := Parse(text); err == nil {

@@ -30,22 +30,20 @@ func Random(seed int64, dtype onnx.DType, dims ...int64) *onnx.Tensor {
 // RandomBetween is Random with values from low (included) to high (excluded).
 func RandomBetween(seed int64, low, high float64, dtype onnx.DType, dims ...int64) *onnx.Tensor {
 	r := rand.New(rand.NewPCG(uint64(seed), 0x6f6e6e78))
-	n := onnx.NewTensor(onnx.Bool, dims...).Len()
+	n := count(dims)
 	values := make([]float64, n)
 	// One value from each of n equal cells, away from the cell's ends, in random order: distinct by design.
 	for i, cell := range r.Perm(n) {
 		values[i] = low + (high-low)*(float64(cell)+0.25+0.5*r.Float64())/float64(n)
 	}
-	if !dtype.IsFloat() {
-		for i, x := range values {
-			values[i] = math.Floor(x)
-		}
+	if dtype.IsFloat() {
+		return onnx.FromFloat64(dtype, values, dims...)
 	}
-	t, err := fromNumbers(dtype, values, dims)
-	if err != nil {
-		panic(err) // the number of values is right by construction
+	whole := make([]int64, n)
+	for i, x := range values {
+		whole[i] = int64(math.Floor(x))
 	}
-	return t
+	return fromInts(dtype, whole, dims)
 }
 
 // Feeds makes a random tensor for each of m's inputs. sizes gives the declared symbols' sizes; a size without

@@ -3,6 +3,7 @@ package shape
 import (
 	"math"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -140,6 +141,15 @@ func mul(a, b Dim) Dim {
 	if !ok {
 		return unknown
 	}
+	if a.Known() || b.Known() {
+		if base, k := splitOffset(a.Sym + b.Sym); k != 0 { // 2·(H - 1) is written 2·H - 2
+			offset, ok := mulInt(k, c)
+			if !ok {
+				return unknown
+			}
+			return add(mul(num(c), symbol(unwrap(base))), num(offset))
+		}
+	}
 	return fromFactors(c, append(append([]string{}, sa...), sb...))
 }
 
@@ -238,30 +248,39 @@ func add(a, b Dim) Dim {
 		return addConst(b.Sym, a.Size)
 	case b.Known():
 		return addConst(a.Sym, b.Size)
-	case a.Sym == b.Sym:
-		return mul(num(2), a)
-	case a.Sym > b.Sym:
+	}
+	ca, sa := factors(a)
+	cb, sb := factors(b)
+	if slices.Equal(sa, sb) { // N + 2·N is 3·N
+		return fromFactors(ca+cb, sa)
+	}
+	if a.Sym > b.Sym {
 		a, b = b, a
 	}
 	return symbol(a.Sym + " + " + b.Sym)
 }
 
+// splitOffset splits off the constant that a symbol ends in, 0 where there is none.
+func splitOffset(sym string) (base string, k int64) {
+	m := offsetForm.FindStringSubmatch(sym)
+	if m == nil {
+		return sym, 0
+	}
+	k, _ = strconv.ParseInt(m[2]+m[3], 10, 64) // 15 digits always fit
+	return m[1], k
+}
+
 // addConst is the sum of a symbol and k, with the constant that the symbol ends in folded.
 func addConst(sym string, k int64) Dim {
-	if m := offsetForm.FindStringSubmatch(sym); m != nil {
-		n, _ := strconv.ParseInt(m[3], 10, 64) // 15 digits always fit
-		if m[2] == "-" {
-			n = -n
-		}
-		sym, k = m[1], k+n
-	}
+	base, offset := splitOffset(sym)
+	k += offset
 	switch {
 	case k > 0:
-		return symbol(sym + " + " + strconv.FormatInt(k, 10))
+		return symbol(base + " + " + strconv.FormatInt(k, 10))
 	case k < 0:
-		return symbol(sym + " - " + strconv.FormatUint(uint64(-k), 10))
+		return symbol(base + " - " + strconv.FormatUint(uint64(-k), 10))
 	}
-	return symbol(unwrap(sym))
+	return symbol(unwrap(base))
 }
 
 // sub is a-b.

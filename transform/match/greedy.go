@@ -14,11 +14,12 @@ import "math"
 //   - Equal correlations (see Options.Tie) go across models before inside a
 //     model, and to the same position first: identical models match by identity.
 //   - β limits what a model loses: of its n features at most ⌈(O-Width)·β·n/O⌉
-//     merge with one another, whatever else joins them; none at β = 0. A single
-//     model has β = 1. Where no allowed pair is left (three models and more, or
-//     a width below n), the limit is lifted for the rest.
-//   - α is due only where two features of one model come together, which makes a
-//     difference for three models and more: taking in the third model's feature is no
+//     merge with one another, whatever else joins them (n, O and Width without
+//     the constant ones); none at β = 0. A single model has β = 1. Where no
+//     allowed pair is left (three models and more, or a width below n), the
+//     limit is lifted for the rest.
+//   - α is due only where two features of one model come together. That matters
+//     for three models and more: to take in a third model's feature is no
 //     repeated merge. And it never raises a (negative) correlation.
 //
 // Working memory is one float64 matrix of the live features, 8·O² bytes; float32

@@ -39,6 +39,9 @@ func TestGreedy(t *testing.T) {
 		{"noise", Features{Widths: []int{2, 2}, Cov: symmetric(
 			[]float64{1, 1, 1 - 1e-15, 1}, []float64{1, 1, 1 - 1e-15}, []float64{1, 1}, []float64{1})},
 			DefaultOptions(), []int{0, 1, 0, 1}, "rounding noise does not decide"},
+		{"float32 noise", Features{Widths: []int{2, 2}, Cov: symmetric(
+			[]float64{1, 1, 1 - 2e-7, 1}, []float64{1, 1, 1 - 1e-7}, []float64{1, 1}, []float64{1})},
+			Options{Alpha: 0.3, Beta: 1, Tie: 1e-6}, []int{0, 1, 0, 1}, "a larger tie step"},
 		{"three models", Features{Widths: []int{1, 1, 1}, Cov: symmetric(
 			[]float64{1, .9, .1}, []float64{1, .5}, []float64{1})},
 			Options{}, []int{0, 0, 0}, "one feature of each model"},

@@ -158,3 +158,14 @@ func (m axisMap) scatter(v []float64, dims []int64, axis int, weighted bool) ([]
 	newDims[axis] = int64(m.width)
 	return out, newDims
 }
+
+// Map says for each position of a model's axis which position of the merged axis it joins, and with which
+// weight in the merge (M); width is the number of merged positions. The layout's sizes must be known.
+func (as Assignments) Map(layout space.Layout, model, models int) (to []int, coef []float64, width int) {
+	size := 0
+	for _, seg := range layout {
+		size += seg.Size
+	}
+	m := as.mapAxis(layout, model, models, size)
+	return m.to, m.coef, m.width
+}

@@ -225,3 +225,6 @@ func (t *Trunk) analyze(s *Sources) {
 		}
 	}
 }
+
+// IsIdentical reports whether a group computes the same bits in every model.
+func (t *Trunk) IsIdentical(k int) bool { return t.identical[k] }

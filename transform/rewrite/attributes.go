@@ -2,19 +2,20 @@ package rewrite
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
 // normalizeAttributes writes out attributes that have a default, resolves auto_pad, counts axes from the
-// front, and cuts trailing inputs and outputs that are absent or unread.
+// front, sorts attributes by name, and cuts trailing inputs and outputs that are absent or unread.
 func normalizeAttributes(m *onnx.Model, r *Record) error {
-	e, err := edit(m)
+	e, err := editTyped(m)
 	if err != nil {
 		return err
 	}
 	for n := range e.nodes {
-		if !isOp(n, n.GetOpType()) {
+		if !isStandard(n) {
 			continue
 		}
 		before := onnx.Clone(n)
@@ -26,6 +27,7 @@ func normalizeAttributes(m *onnx.Model, r *Record) error {
 			d.fill(e, n)
 		}
 		e.positiveAxis(n)
+		slices.SortStableFunc(n.Attribute, func(a, b *onnx.Attribute) int { return strings.Compare(a.GetName(), b.GetName()) })
 		if !onnx.Equal(before, n) {
 			r.did(n.GetOpType() + " completed")
 		}
@@ -33,8 +35,8 @@ func normalizeAttributes(m *onnx.Model, r *Record) error {
 	return nil
 }
 
-// attrDefault is the default of an attribute that operators have since an opset. The value is an int64, a
-// float32, a string, or a function that computes the attribute, nil for not now.
+// attrDefault is the default of an attribute since an opset. The value is an int, a float64, a string, or
+// a function that computes the attribute, nil for not now. Where a default changed the newest comes first.
 type attrDefault struct {
 	name  string
 	value any
@@ -78,7 +80,7 @@ var defaults = map[string][]attrDefault{
 	"LRN":                   {{"alpha", 1e-4, 1}, {"beta", 0.75, 1}, {"bias", 1.0, 1}},
 	"LayerNormalization":    {{"axis", -1, 17}, {"epsilon", 1e-5, 17}, {"stash_type", 1, 17}},
 	"LeakyRelu":             {{"alpha", 0.01, 1}},
-	"LogSoftmax":            {{"axis", 1, 1}, {"axis", -1, 13}},
+	"LogSoftmax":            {{"axis", -1, 13}, {"axis", 1, 1}},
 	"LpNormalization":       {{"axis", -1, 1}, {"p", 2, 1}},
 	"Pad":                   {{"mode", "constant", 1}},
 	"ReduceL2":              {{"keepdims", 1, 1}},
@@ -90,7 +92,7 @@ var defaults = map[string][]attrDefault{
 	"Resize": {{"mode", "nearest", 11}, {"coordinate_transformation_mode", "half_pixel", 11},
 		{"nearest_mode", "round_prefer_floor", 11}, {"cubic_coeff_a", -0.75, 11}, {"exclude_outside", 0, 11}},
 	"Selu":      {{"alpha", 1.67326319217681884765625, 6}, {"gamma", 1.05070102214813232421875, 6}},
-	"Softmax":   {{"axis", 1, 1}, {"axis", -1, 13}},
+	"Softmax":   {{"axis", -1, 13}, {"axis", 1, 1}},
 	"Split":     {{"axis", 0, 1}},
 	"Transpose": {{"perm", reversed, 1}},
 }

@@ -3,9 +3,9 @@ package rewrite
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/shape"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -24,9 +24,9 @@ type editor struct {
 	inits    map[string]*onnx.TensorProto
 	inputs   map[string]bool // real ones: those that are no initializers
 	outputs  map[string]bool
-	taken    map[string]bool                // every name in the model's main graph and its subgraphs
-	instead  map[*onnx.Node][]*onnx.Node    // nodes that went, and what came in their place
-	known    shape.Shapes                // inferred at the first question
+	taken    names
+	instead  map[*onnx.Node][]*onnx.Node // nodes that went, and what came in their place
+	known    shape.Shapes                // of the graph as it was; nil unless opened with editTyped
 }
 
 // edit opens m's main graph.
@@ -39,11 +39,12 @@ func edit(m *onnx.Model) (*editor, error) {
 	e := &editor{
 		model: m, graph: g, order: ix.Order,
 		producer: map[string]*onnx.Node{}, uses: map[string][]onnx.Use{}, inits: map[string]*onnx.TensorProto{},
-		inputs: map[string]bool{}, outputs: map[string]bool{}, taken: map[string]bool{}, instead: map[*onnx.Node][]*onnx.Node{},
+		inputs: map[string]bool{}, outputs: map[string]bool{}, taken: newNames(), instead: map[*onnx.Node][]*onnx.Node{},
 	}
 	for _, t := range g.GetInitializer() {
 		e.inits[t.GetName()] = t
 	}
+	delete(e.inits, "") // the name of what is absent
 	for _, v := range ix.Inputs() {
 		e.inputs[v.GetName()] = true
 	}
@@ -60,27 +61,20 @@ func edit(m *onnx.Model) (*editor, error) {
 			e.uses[v] = ix.Uses(v)
 		}
 	}
-	takeNames(g, e.taken)
+	e.taken.add(g)
 	return e, nil
 }
 
-// takeNames adds every name of a graph and its subgraphs: of values and of nodes.
-func takeNames(g *onnx.Graph, taken map[string]bool) {
-	for _, t := range g.GetInitializer() {
-		taken[t.GetName()] = true
+// editTyped is edit with what can be inferred of every value.
+func editTyped(m *onnx.Model) (*editor, error) {
+	e, err := edit(m)
+	if err != nil {
+		return nil, err
 	}
-	for _, list := range [][]*onnx.ValueInfo{g.GetInput(), g.GetOutput(), g.GetValueInfo()} {
-		for _, v := range list {
-			taken[v.GetName()] = true
-		}
-	}
-	for _, n := range g.GetNode() {
-		taken[n.GetName()] = true
-		for _, v := range n.GetOutput() {
-			taken[v] = true
-		}
-		eachSubgraph(n, func(sub *onnx.Graph) { takeNames(sub, taken) })
-	}
+	// A graph whose shapes contradict each other is for those to report who need all shapes. Here it means
+	// that nothing is known.
+	e.known, _ = shape.Infer(m, shape.Options{})
+	return e, nil
 }
 
 func eachSubgraph(n *onnx.Node, f func(*onnx.Graph)) {
@@ -94,9 +88,13 @@ func eachSubgraph(n *onnx.Node, f func(*onnx.Graph)) {
 	}
 }
 
-// nodes lists the nodes of the graph as it was opened that are still there, in topological order.
+// nodes lists the nodes of the graph as it was opened that are still there and whose first output is
+// there, in topological order.
 func (e *editor) nodes(yield func(*onnx.Node) bool) {
 	for _, n := range e.order {
+		if len(n.GetOutput()) == 0 || n.Output[0] == "" {
+			continue
+		}
 		if _, gone := e.instead[n]; !gone && !yield(n) {
 			return
 		}
@@ -125,24 +123,21 @@ func (e *editor) close() {
 	e.graph.Node = nodes
 }
 
-// fresh returns base, or base with the first number that makes it new, and takes it.
-func (e *editor) fresh(base string) string { return freshName(e.taken, base) }
+// fresh returns a new name for a value: base, or like it.
+func (e *editor) fresh(base string) string { return e.taken.value(base) }
 
-func freshName(taken map[string]bool, base string) string {
-	name := base
-	for i := 2; name == "" || taken[name]; i++ {
-		name = base + "_" + strconv.Itoa(i)
-	}
-	taken[name] = true
-	return name
-}
+// freshNode returns a new name for a node.
+func (e *editor) freshNode(base string) string { return e.taken.node(base) }
 
 // opset is the version of the default domain.
 func (e *editor) opset() int64 { return e.model.Opset("") }
 
+// isStandard reports whether n is an operator of the default domain.
+func isStandard(n *onnx.Node) bool { return plainDomain(n.GetDomain()) == "" }
+
 // isOp reports whether n is an operator of the default domain with one of those names.
 func isOp(n *onnx.Node, ops ...string) bool {
-	return n != nil && (n.GetDomain() == "" || n.GetDomain() == "ai.onnx") && slices.Contains(ops, n.GetOpType())
+	return n != nil && isStandard(n) && slices.Contains(ops, n.GetOpType())
 }
 
 // input is the name of n's input in that slot, "" where it is absent.
@@ -233,7 +228,7 @@ func (e *editor) adopt(n *onnx.Node) {
 	}
 	for _, v := range n.GetOutput() {
 		e.producer[v] = n
-		e.taken[v] = true
+		e.taken.values[v] = true
 	}
 }
 
@@ -290,10 +285,9 @@ func (e *editor) addConstant(base string, t *onnx.Tensor) string {
 func (e *editor) setConstant(n *onnx.Node, slot int, base string, t *onnx.Tensor) {
 	old := input(n, slot)
 	if p := e.inits[old]; p != nil && e.soleReader(old) {
-		fresh := t.Proto(old)
-		fresh.DocString = p.DocString
+		name := p.Name
 		proto.Reset(p)
-		proto.Merge(p, fresh)
+		p.Name, p.DataType, p.Dims, p.RawData = name, proto.Int32(int32(t.DType)), t.Dims, t.Raw
 		return
 	}
 	if old != "" {

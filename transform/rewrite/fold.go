@@ -30,7 +30,7 @@ var folders = map[string]func(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.
 // foldConstants replaces nodes whose value does not depend on the inputs by initializers of the same name.
 // Sizes that the file leaves open stay open: what is computed from them is not a constant.
 func foldConstants(m *onnx.Model, r *Record) error {
-	e, err := edit(m)
+	e, err := editTyped(m)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (e *editor) knownInts(name string) *onnx.Tensor {
 // fold computes a node whose inputs are all constant.
 func (e *editor) fold(n *onnx.Node) *onnx.Tensor {
 	f := folders[n.GetOpType()]
-	if f == nil || !isOp(n, n.GetOpType()) || len(n.GetInput()) == 0 || n.Input[0] == "" {
+	if f == nil || !isStandard(n) || len(n.GetInput()) == 0 || n.Input[0] == "" {
 		return nil
 	}
 	in := make([]*onnx.Tensor, len(n.Input))

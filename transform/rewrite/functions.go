@@ -14,11 +14,11 @@ func inlineFunctions(m *onnx.Model, r *Record) error {
 	if len(m.Proto.GetFunctions()) == 0 {
 		return nil
 	}
-	in := &inliner{model: m, record: r, functions: map[functionID]*onnx.Function{}, taken: map[string]bool{}}
+	in := &inliner{model: m, record: r, functions: map[functionID]*onnx.Function{}, taken: newNames()}
 	for _, f := range m.Proto.GetFunctions() {
 		in.functions[functionID{f.GetDomain(), f.GetName(), f.GetOverload()}] = f
 	}
-	takeNames(m.Graph(), in.taken)
+	in.taken.add(m.Graph())
 	if err := in.graph(m.Graph()); err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ type inliner struct {
 	model     *onnx.Model
 	record    *Record
 	functions map[functionID]*onnx.Function
-	taken     map[string]bool
+	taken     names
 	calls     []functionID // the functions being inlined, outermost first
 }
 
@@ -136,7 +136,7 @@ type instance struct {
 	prefix string
 	names  map[string]string          // name in the function → name in the graph; "" for an absent input
 	attrs  map[string]*onnx.Attribute // the call's attributes and the defaults of those it leaves out
-	taken  map[string]bool
+	taken  names
 }
 
 // instantiate copies f's body for the call n: formal inputs and outputs become the call's, all other names
@@ -156,7 +156,7 @@ func (in *inliner) instantiate(f *onnx.Function, n *onnx.Node) []*onnx.Node {
 			continue
 		}
 		if passed, isInput := s.names[formal]; isInput { // an input handed on, or an output named twice
-			body = append(body, onnx.NewNode("Identity", freshName(in.taken, s.prefix+formal), []string{passed}, []string{n.Output[i]}))
+			body = append(body, onnx.NewNode("Identity", in.taken.node(s.prefix+formal), []string{passed}, []string{n.Output[i]}))
 			continue
 		}
 		s.names[formal] = n.Output[i]
@@ -175,7 +175,7 @@ func (s *instance) name(name string) string {
 	}
 	outer, ok := s.names[name]
 	if !ok {
-		outer = freshName(s.taken, s.prefix+name)
+		outer = s.taken.value(s.prefix + name)
 		s.names[name] = outer
 	}
 	return outer
@@ -184,7 +184,7 @@ func (s *instance) name(name string) string {
 // node copies a node of the body.
 func (s *instance) node(n *onnx.Node) *onnx.Node {
 	n = onnx.Clone(n)
-	n.Name = proto.String(freshName(s.taken, s.prefix+onnx.NodeName(n)))
+	n.Name = proto.String(s.taken.node(s.prefix + onnx.NodeName(n)))
 	for i, v := range n.Input {
 		n.Input[i] = s.name(v)
 	}

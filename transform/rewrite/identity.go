@@ -22,13 +22,13 @@ var passers = map[string]func(e *editor, n *onnx.Node) bool{
 // dropIdentities takes out nodes that pass their input on unchanged. Graph outputs keep their names: where
 // such a node makes one, the node before it makes it instead, and where there is none it stays.
 func dropIdentities(m *onnx.Model, r *Record) error {
-	e, err := edit(m)
+	e, err := editTyped(m)
 	if err != nil {
 		return err
 	}
 	for n := range e.nodes {
 		passes := passers[n.GetOpType()]
-		if passes == nil || !isOp(n, n.GetOpType()) || input(n, 0) == "" || len(n.GetOutput()) == 0 || !passes(e, n) {
+		if passes == nil || !isStandard(n) || input(n, 0) == "" || !passes(e, n) {
 			continue
 		}
 		if e.bypass(n) {

@@ -8,7 +8,7 @@ import (
 // simplifyReshapes brings the many ways to write x.flatten(1) to Flatten(axis=1), which names no size, and
 // gives other Reshapes a constant target where all that they compute is sizes of their own input.
 func simplifyReshapes(m *onnx.Model, r *Record) error {
-	e, err := edit(m)
+	e, err := editTyped(m)
 	if err != nil {
 		return err
 	}
@@ -32,6 +32,9 @@ func (e *editor) flattens(n *onnx.Node) bool {
 		return false
 	}
 	in, out := e.value(input(n, 0)), e.value(n.Output[0])
+	if e.opset() < 9 && !in.DType.IsFloat() {
+		return false // Flatten took no other types
+	}
 	return in.HasRank && out.HasRank && len(in.Dims) > 2 && len(out.Dims) == 2 && in.Dims[0] == out.Dims[0] &&
 		// x of no rows could be anything's flattening
 		!in.Dims[0].Is(0)

@@ -15,13 +15,6 @@ func (e *editor) value(name string) shape.Value {
 		}
 		return v
 	}
-	if e.known == nil {
-		// A graph whose shapes contradict each other is reported by those who need all shapes. Here it
-		// means that nothing is known.
-		if e.known, _ = shape.Infer(e.model, shape.Options{}); e.known == nil {
-			e.known = shape.Shapes{}
-		}
-	}
 	return e.known[name]
 }
 

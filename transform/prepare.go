@@ -1,0 +1,165 @@
+package transform
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/shape"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/pair"
+	"github.com/onnx-zip/onnx-zip/transform/rewrite"
+)
+
+// Prepared is the sources in their common form, paired and analysed: what inspect shows and every merge
+// starts from.
+type Prepared struct {
+	Originals []*onnx.Model // as loaded
+	Sources   *merge.Sources
+	Log       []rewrite.Log // what canonicalisation did to each
+}
+
+// PrepareOptions name the heads and pair the inputs.
+type PrepareOptions struct {
+	Heads    []string                     // one per model; nil: from the file names
+	MapInput map[string]map[string]string // head → its input → the first model's input
+}
+
+// Prepare brings models to their common form, finds shapes, pairs nodes and analyses spaces. Errors name
+// the file: fault.Unsupported for what cannot be merged, fault.Correspondence for inputs that do not fit.
+func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
+	heads, err := headNames(models, o.Heads)
+	if err != nil {
+		return nil, err
+	}
+	p := &Prepared{Originals: models}
+	var sources []*merge.Source
+	for i, m := range models {
+		s, log, err := prepareOne(m, heads[i])
+		if err != nil {
+			return nil, fault.As(err).InFile(m.File)
+		}
+		sources, p.Log = append(sources, s), append(p.Log, log)
+	}
+	po := pair.Options{}
+	for _, h := range heads[1:] {
+		po.MapInput = append(po.MapInput, o.MapInput[h])
+	}
+	if err := sameOpset(models); err != nil {
+		return nil, err
+	}
+	if p.Sources, err = merge.NewSources(sources, po); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func prepareOne(m *onnx.Model, head string) (*merge.Source, rewrite.Log, error) {
+	if err := rewrite.Refuse(m); err != nil {
+		return nil, nil, err
+	}
+	c, log, err := rewrite.Canonicalize(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	ix, err := onnx.NewIndex(c.Graph())
+	if err != nil {
+		return nil, nil, err
+	}
+	shapes, err := shape.Infer(c, shape.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return &merge.Source{Head: head, Model: c, Index: ix, Shapes: shapes}, log, nil
+}
+
+// sameOpset refuses mixed operator sets: an operator's meaning may differ between them.
+func sameOpset(models []*onnx.Model) error {
+	for _, m := range models[1:] {
+		if a, b := models[0].Opset(""), m.Opset(""); a != b {
+			return fault.New(fault.Unsupported, "mixed_opsets", "uses opset %d, %s uses %d", b, models[0].File, a).
+				InFile(m.File).WithHint("export the models with the same opset")
+		}
+	}
+	return nil
+}
+
+var notInName = regexp.MustCompile(`[^A-Za-z0-9_]+`)
+
+// headNames checks given names, or derives them: the file's stem; where stems are equal or say nothing,
+// the nearest folder that differs.
+func headNames(models []*onnx.Model, given []string) ([]string, error) {
+	if given != nil {
+		return checkHeads(given, len(models))
+	}
+	names := make([]string, len(models))
+	paths := make([][]string, len(models)) // path elements, innermost first, the stem first of all
+	for i, m := range models {
+		path, err := filepath.Abs(m.File)
+		if err != nil {
+			path = m.File
+		}
+		elements := strings.Split(filepath.ToSlash(strings.TrimSuffix(path, filepath.Ext(path))), "/")
+		for k := len(elements) - 1; k >= 0; k-- {
+			paths[i] = append(paths[i], sanitize(elements[k]))
+		}
+	}
+	for level := 0; ; level++ {
+		seen, done := map[string]bool{}, true
+		for i := range names {
+			if level >= len(paths[i]) {
+				return distinct(names), nil
+			}
+			names[i] = paths[i][level]
+			if seen[names[i]] || names[i] == "model" || names[i] == "" {
+				done = false
+			}
+			seen[names[i]] = true
+		}
+		if done {
+			return names, nil
+		}
+	}
+}
+
+func sanitize(name string) string {
+	name = notInName.ReplaceAllString(name, "_")
+	if name != "" && name[0] >= '0' && name[0] <= '9' {
+		name = "_" + name
+	}
+	return name
+}
+
+// distinct numbers names that cannot be told apart by their paths (the same file twice).
+func distinct(names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		if n == "" {
+			n = "model"
+		}
+		out[i] = fmt.Sprintf("%s_%d", n, i+1)
+	}
+	return out
+}
+
+func checkHeads(given []string, models int) ([]string, error) {
+	if len(given) != models {
+		return nil, fault.New(fault.Usage, "heads", "%d head names for %d models", len(given), models).
+			WithHint("give one name for each model: --heads a,b")
+	}
+	seen := map[string]bool{}
+	for _, h := range given {
+		if h == "" || notInName.MatchString(h) {
+			return nil, fault.New(fault.Usage, "heads", "%q is no name for a head", h).
+				WithHint("use letters, digits and underscores")
+		}
+		if seen[h] {
+			return nil, fault.New(fault.Usage, "heads", "two heads are named %q", h)
+		}
+		seen[h] = true
+	}
+	return given, nil
+}

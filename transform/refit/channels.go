@@ -1,0 +1,208 @@
+package refit
+
+import (
+	"math"
+
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/onnx"
+)
+
+// grid sees a tensor as outer × channels × inner.
+type grid struct {
+	v                      []float32
+	outer, channels, inner int
+}
+
+func gridOf(t *onnx.Tensor, axis int) (grid, error) {
+	v, err := t.Float32s()
+	if err != nil {
+		return grid{}, err
+	}
+	g := grid{v: v, outer: 1, channels: int(t.Dims[axis]), inner: 1}
+	for _, d := range t.Dims[:axis] {
+		g.outer *= int(d)
+	}
+	for _, d := range t.Dims[axis+1:] {
+		g.inner *= int(d)
+	}
+	return g, nil
+}
+
+// row is the inner positions of a channel.
+func (g grid) row(outer, channel int) []float32 {
+	at := (outer*g.channels + channel) * g.inner
+	return g.v[at : at+g.inner]
+}
+
+// sums are a channel's count, sum and sum of squares around a shift.
+type sums struct{ n, sum, square float64 }
+
+// channelStats measures mean and deviation of each channel of a kept value over all batches. Batches are
+// added up in order, so that the result does not depend on the number of workers.
+func channelStats(w *walk, value string, axis int) (mean, std []float64, err error) {
+	var total []sums
+	var shift []float64
+	parts := make([][]sums, w.batches())
+	first, err := w.value(value, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	if shift, err = firstMeans(first, axis); err != nil {
+		return nil, nil, err
+	}
+	err = w.each(func(b int) error {
+		t, err := w.value(value, b)
+		if err != nil {
+			return err
+		}
+		g, err := gridOf(t, axis)
+		parts[b] = g.sums(shift)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	total = make([]sums, len(shift))
+	for _, p := range parts {
+		for c := range p {
+			total[c].n += p[c].n
+			total[c].sum += p[c].sum
+			total[c].square += p[c].square
+		}
+	}
+	mean, std = make([]float64, len(shift)), make([]float64, len(shift))
+	for c, s := range total {
+		d := s.sum / s.n
+		mean[c], std[c] = shift[c]+d, math.Sqrt(max(s.square/s.n-d*d, 0))
+		if math.IsNaN(mean[c]) || math.IsInf(mean[c], 0) || math.IsNaN(std[c]) || math.IsInf(std[c], 0) {
+			return nil, nil, fault.New(fault.Runtime, "not_finite", "the merged network overflows here").AtValue(value)
+		}
+	}
+	return mean, std, nil
+}
+
+func firstMeans(t *onnx.Tensor, axis int) ([]float64, error) {
+	g, err := gridOf(t, axis)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float64, g.channels)
+	for c, s := range g.sums(out) {
+		if s.n > 0 {
+			out[c] = s.sum / s.n
+		}
+	}
+	return out, nil
+}
+
+func (g grid) sums(shift []float64) []sums {
+	out := make([]sums, g.channels)
+	for o := range g.outer {
+		for c := range g.channels {
+			s, m := &out[c], shift[c]
+			for _, x := range g.row(o, c) {
+				d := float64(x) - m
+				s.sum += d
+				s.square += d * d
+			}
+			s.n += float64(g.inner)
+		}
+	}
+	return out
+}
+
+// apply replaces a kept value z by gain·z + shift in every batch.
+func apply(w *walk, value string, axis int, gain, shift []float64) error {
+	return w.each(func(b int) error {
+		t, err := w.value(value, b)
+		if err != nil {
+			return err
+		}
+		g, err := gridOf(t, axis)
+		if err != nil {
+			return err
+		}
+		for o := range g.outer {
+			for c := range g.channels {
+				row, a, d := g.row(o, c), float32(gain[c]), float32(shift[c])
+				for i := range row {
+					row[i] = a*row[i] + d
+				}
+			}
+		}
+		out := onnx.FromFloat32(g.v, t.Dims...)
+		if t.DType != onnx.Float {
+			f, err := out.Float64s()
+			if err != nil {
+				return err
+			}
+			out = onnx.FromFloat64(t.DType, f, t.Dims...)
+		}
+		return w.replace(value, b, out)
+	})
+}
+
+// heldError is the squared error, summed over everything, of the merged value against Σ_i M_i·z_i, before
+// and after z ← gain·z + shift.
+func (r *repairer) heldError(n Node, gain, shift []float64) (before, after, count float64, err error) {
+	type part struct{ before, after, count float64 }
+	parts := make([]part, r.held.batches())
+	err = r.held.each(func(b int) error {
+		z, target, err := r.pairOf(n, b)
+		if err != nil {
+			return err
+		}
+		p := &parts[b]
+		for o := range z.outer {
+			for c := range z.channels {
+				t := target.row(o, c)
+				for i, x := range z.row(o, c) {
+					d := float64(x) - float64(t[i])
+					e := gain[c]*float64(x) + shift[c] - float64(t[i])
+					p.before += d * d
+					p.after += e * e
+				}
+			}
+		}
+		p.count = float64(len(z.v))
+		return nil
+	})
+	for _, p := range parts {
+		before += p.before
+		after += p.after
+		count += p.count
+	}
+	return before, after, max(count, 1), err
+}
+
+// pairOf returns a batch of the merged value, and of what the sources' values merge to.
+func (r *repairer) pairOf(n Node, batch int) (z, target grid, err error) {
+	t, err := r.held.value(n.Output, batch)
+	if err != nil {
+		return z, target, err
+	}
+	if z, err = gridOf(t, n.Axis); err != nil {
+		return z, target, err
+	}
+	target = grid{v: make([]float32, len(z.v)), outer: z.outer, channels: z.channels, inner: z.inner}
+	for _, m := range n.Members {
+		t, err := r.truth.value(m.Value, batch)
+		if err != nil {
+			return z, target, err
+		}
+		g, err := gridOf(t, n.Axis)
+		if err != nil {
+			return z, target, err
+		}
+		for o := range g.outer {
+			for c := range g.channels {
+				coef := float32(m.Coef[c])
+				dst := target.row(o, m.To[c])
+				for i, x := range g.row(o, c) {
+					dst[i] += coef * x
+				}
+			}
+		}
+	}
+	return z, target, nil
+}

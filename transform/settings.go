@@ -1,0 +1,91 @@
+package transform
+
+import (
+	"sort"
+
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/transform/match"
+)
+
+// Settings are the choices of a merge on its three axes. Start from Preset and change what you like.
+type Settings struct {
+	Method    string  `json:"method"`    // the preset they started from
+	Match     string  `json:"match"`     // who joins whom: zip, zipit, permute, identity, random, full, none
+	Represent string  `json:"represent"` // what a merged feature imitates: mean, select
+	Refit     string  `json:"refit"`     // none, repair
+	Alpha     float64 `json:"alpha"`     // repeated-merge penalty of zip (zipit: the paper's α)
+	Beta      float64 `json:"beta"`      // same-model budget of zip (zipit: the paper's β)
+	Seed      uint64  `json:"seed"`      // of random matching and of the choice of samples
+}
+
+// presets are the methods, each a point on the three axes.
+var presets = map[string]Settings{
+	"average":  {Match: "identity", Represent: "mean", Refit: "none"},
+	"permute":  {Match: "permute", Represent: "mean", Refit: "repair"},
+	"zip":      {Match: "zip", Represent: "mean", Refit: "repair", Alpha: 0.3, Beta: 1},
+	"zipit":    {Match: "zipit", Represent: "mean", Refit: "repair", Alpha: 0.3, Beta: 0.125},
+	"ensemble": {Match: "none", Represent: "mean", Refit: "none"},
+}
+
+// DefaultMethod is the method where none is asked for.
+const DefaultMethod = "zip"
+
+// Preset returns the settings of a method.
+func Preset(method string) (Settings, error) {
+	s, ok := presets[method]
+	if !ok {
+		return s, fault.New(fault.Usage, "unknown_method", "there is no method %q", method).
+			WithHint("methods: %v", Methods())
+	}
+	s.Method = method
+	return s, nil
+}
+
+// Methods lists the presets' names.
+func Methods() []string {
+	var names []string
+	for name := range presets {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Matches, Represents and Refits list the values of the axes.
+var (
+	Matches    = []string{"zip", "zipit", "permute", "identity", "random", "full", "none"}
+	Represents = []string{"mean", "select"}
+	Refits     = []string{"none", "repair"}
+)
+
+// needsData reports whether the settings need statistics of a trunk.
+func (s Settings) needsData() bool {
+	switch s.Match {
+	case "none", "full":
+		return false
+	case "identity", "random":
+		return s.Refit != "none" || s.Represent == "select"
+	}
+	return true
+}
+
+func (s Settings) matchOptions() match.Options {
+	return match.Options{Alpha: s.Alpha, Beta: s.Beta, Seed: s.Seed}
+}
+
+func (s Settings) check() error {
+	for _, c := range []struct {
+		axis, value string
+		allowed     []string
+	}{{"match", s.Match, Matches}, {"represent", s.Represent, Represents}, {"refit", s.Refit, Refits}} {
+		ok := false
+		for _, a := range c.allowed {
+			ok = ok || a == c.value
+		}
+		if !ok {
+			return fault.New(fault.Usage, "unknown_setting", "there is no --%s %q", c.axis, c.value).
+				WithHint("choose one of %v", c.allowed)
+		}
+	}
+	return nil
+}
