@@ -11,39 +11,83 @@ import (
 // sums accumulates the shifted sums of one tap in float64.
 type sums struct {
 	tap    Tap
-	shift  []float64
 	n      float64
-	sum    []float64
-	square []float64
+	shift  []float64 // len O
+	sum    []float64 // len O: Σ (x−shift)
+	square []float64 // O×O, its upper half: Σ (x−shift)(x−shift)ᵀ; of a diagonal tap O: the squares
 }
 
 func newSums(p *tapPlan) *sums {
-	o := len(p.shift)
-	s := &sums{tap: p.tap, shift: p.shift, sum: make([]float64, o), square: make([]float64, o)}
+	o := p.tap.features()
+	s := &sums{tap: p.tap, sum: make([]float64, o), square: make([]float64, o)}
 	if !p.tap.Diagonal {
 		s.square = make([]float64, o*o)
+	}
+	for i, part := range p.tap.Parts {
+		shift := make([]float64, part.Len) // zero where the plan has none
+		copy(shift, p.shifts[i])
+		s.shift = append(s.shift, shift...)
 	}
 	return s
 }
 
-// add adds the sums of a batch. Where a sum is not finite it returns an error of kind fault.Runtime that
-// names the value.
-func (s *sums) add(positions int64, sum, square *onnx.Tensor) error {
-	if err := addTo(s.sum, sum); err != nil {
-		return err
-	}
-	if err := addTo(s.square, square); err != nil {
-		return err
-	}
-	s.n += float64(positions)
-	o := len(s.sum)
-	for k := range s.sum {
-		variance := k
-		if len(s.square) != o {
-			variance = k*o + k
+// add adds the outputs of a batch, computed as planned. Where a sum is not finite it returns an error of kind
+// fault.Runtime that names the value.
+func (s *sums) add(p *tapPlan, names sumNames, out map[string]*onnx.Tensor) error {
+	s.n += float64(p.positions)
+	o, parts := len(s.sum), s.tap.Parts
+	squares := names.squares // what is left of them
+	row := 0
+	for i, part := range parts {
+		if err := addBlock(s.sum[row:], 0, 1, part.Len, out[names.sums[i]], p.scale); err != nil {
+			return err
 		}
-		// A covariance is no larger than the variances: these tell for the whole matrix.
-		if !finite(s.sum[k]) || !finite(s.square[variance]) {
+		if s.tap.Diagonal {
+			if err := addBlock(s.square[row:], 0, 1, part.Len, out[squares[i]], p.scale); err != nil {
+				return err
+			}
+			row += part.Len
+			continue
+		}
+		column := row
+		for _, other := range parts[i:] {
+			if err := addBlock(s.square[row*o+column:], o, part.Len, other.Len, out[squares[0]], p.scale); err != nil {
+				return err
+			}
+			squares = squares[1:]
+			column += other.Len
+		}
+		row += part.Len
+	}
+	return s.check()
+}
+
+// addBlock adds scale times t, a float64 tensor of rows×columns elements, to rows that lie stride apart.
+func addBlock(total []float64, stride, rows, columns int, t *onnx.Tensor, scale float64) error {
+	if t == nil || t.DType != onnx.Double || len(t.Raw) != 8*rows*columns {
+		return fault.New(fault.Runtime, "bad_output", "the engine returned no %d×%d float64 values", rows, columns)
+	}
+	for r := range rows {
+		raw, row := t.Raw[8*r*columns:], total[r*stride:][:columns]
+		for c := range row {
+			row[c] += scale * math.Float64frombits(binary.LittleEndian.Uint64(raw[8*c:]))
+		}
+	}
+	return nil
+}
+
+// variance is the position of a feature's variance in square.
+func (s *sums) variance(k int) int {
+	if s.tap.Diagonal {
+		return k
+	}
+	return k*len(s.sum) + k
+}
+
+// check looks at means and variances only: no covariance is larger than its variances.
+func (s *sums) check() error {
+	for k, sum := range s.sum {
+		if !finite(sum) || !finite(s.square[s.variance(k)]) {
 			return fault.New(fault.Runtime, "not_finite", "it becomes infinite or NaN").AtValue(s.tap.valueOf(k)).
 				WithHint("check that the data is normalised as the model wants it")
 		}
@@ -51,19 +95,8 @@ func (s *sums) add(positions int64, sum, square *onnx.Tensor) error {
 	return nil
 }
 
-// addTo adds a float64 tensor to total.
-func addTo(total []float64, t *onnx.Tensor) error {
-	if t == nil || t.DType != onnx.Double || len(t.Raw) != 8*len(total) {
-		return fault.New(fault.Runtime, "bad_output", "the engine returned no %d float64 values", len(total))
-	}
-	for i := range total {
-		total[i] += math.Float64frombits(binary.LittleEndian.Uint64(t.Raw[8*i:]))
-	}
-	return nil
-}
-
-// moments ends the accumulation: with d = Σ(x−s)/n, the mean is s + d and the covariance
-// Σ(x−s)(x−s)ᵀ/n − d·dᵀ. Small d, which a shift near the mean ensures, leaves no cancellation.
+// moments ends the accumulation and takes the memory over: with d = Σ(x−shift)/n, the mean is shift + d
+// and the covariance Σ(x−shift)(x−shift)ᵀ/n − d·dᵀ. A shift near the mean leaves nothing to cancel.
 func (s *sums) moments() *Moments {
 	o := len(s.sum)
 	m := &Moments{N: s.n, Mean: make([]float64, o), Cov: s.square}
@@ -72,16 +105,14 @@ func (s *sums) moments() *Moments {
 		d[i] = s.sum[i] / s.n
 		m.Mean[i] = s.shift[i] + d[i]
 	}
-	if s.tap.Diagonal {
-		for i := range d {
-			m.Cov[i] = max(0, m.Cov[i]/s.n-d[i]*d[i])
-		}
-		return m
-	}
 	for i := range d {
-		m.Cov[i*o+i] = max(0, m.Cov[i*o+i]/s.n-d[i]*d[i])
-		for j := range i { // both halves are the same sums, but an engine may round them differently
-			c := (m.Cov[i*o+j]+m.Cov[j*o+i])/(2*s.n) - d[i]*d[j]
+		v := s.variance(i)
+		m.Cov[v] = max(0, m.Cov[v]/s.n-d[i]*d[i])
+		if s.tap.Diagonal {
+			continue
+		}
+		for j := i + 1; j < o; j++ {
+			c := m.Cov[i*o+j]/s.n - d[i]*d[j]
 			m.Cov[i*o+j], m.Cov[j*o+i] = c, c
 		}
 	}

@@ -206,7 +206,7 @@ func (c *capture) stage(i int) *stage {
 func (c *capture) add(i int, out map[string]*onnx.Tensor) error {
 	s := c.stage(i)
 	for t, acc := range c.sums {
-		if err := acc.add(s.plans[t].positions, out[s.names[t].sum], out[s.names[t].square]); err != nil {
+		if err := acc.add(&s.plans[t], s.names[t], out); err != nil {
 			return c.blame(i, err)
 		}
 	}

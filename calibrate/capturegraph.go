@@ -1,6 +1,8 @@
 package calibrate
 
 import (
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
@@ -10,10 +12,15 @@ type captureGraph struct {
 	names []sumNames // of each tap
 }
 
-// sumNames are the outputs of one tap, float64, over all positions of a batch, with s the plan's shift.
+// sumNames are the outputs of one tap, float64, over all positions of a batch. They are to be multiplied
+// with the plan's scale.
 type sumNames struct {
-	sum    string // Σ (x−s), shape (O)
-	square string // Σ (x−s)(x−s)ᵀ, shape (O, O); of a diagonal tap Σ (x−s)², shape (O)
+	// sums holds, for each part, Σ (x−s): as many elements as it has features; s is the plan's shift.
+	sums []string
+	// squares holds, for each pair of parts i ≤ j in the order (0,0) (0,1) … (1,1) …, Σ (x_i−s_i)(x_j−s_j)ᵀ
+	// of shape (Len_i, Len_j): the other half of the matrix is its transpose. Of a diagonal tap it holds
+	// Σ (x−s)² for each part, as sums does.
+	squares []string
 }
 
 // newCaptureGraph appends the sums of the plans to the part of m that they need.
@@ -28,79 +35,117 @@ func newCaptureGraph(m *onnx.Model, ix *onnx.Index, plans []tapPlan) (*captureGr
 	}
 	g := &captureGraph{model: r}
 	for i := range plans {
-		names := b.sums(&plans[i])
-		o := int64(taps[i].features())
-		b.output(names.sum, onnx.Double, o)
-		if taps[i].Diagonal {
-			b.output(names.square, onnx.Double, o)
-		} else {
-			b.output(names.square, onnx.Double, o, o)
+		names := b.tap(&plans[i])
+		for _, name := range append(slices.Clone(names.sums), names.squares...) {
+			b.output(name, onnx.Double)
 		}
 		g.names = append(g.names, names)
 	}
 	return g, nil
 }
 
-// sums appends the nodes of one tap: float32 within a chunk, float64 from there on.
-func (b *builder) sums(p *tapPlan) sumNames {
-	x, positionAxis := b.stack(p)
-	var sums, squares []string
-	for _, chunk := range b.split(x, positionAxis, p.chunks) {
-		sums = append(sums, b.overPlanes(p, b.reduceSum(chunk, positionAxis)))
-		squares = append(squares, b.overPlanes(p, b.squares(p, chunk, positionAxis)))
+// tap appends the nodes of one tap: float32 within a chunk or plane, float64 from there on.
+func (b *builder) tap(p *tapPlan) sumNames {
+	var names sumNames
+	if p.layout == pooled {
+		for i, part := range p.tap.Parts {
+			x := b.cast(part.Value, onnx.Float)
+			names.sums = append(names.sums, b.pooled(p, i, x))
+			names.squares = append(names.squares, b.pooled(p, i, b.mul(x, x)))
+		}
+		return names
 	}
-	return sumNames{b.sum(sums), b.sum(squares)}
+	chunks := make([][]string, len(p.views)) // of each part
+	for i := range chunks {
+		chunks[i] = b.split(b.part(p, i), p.positionAxis(), p.chunks)
+		names.sums = append(names.sums, b.overChunks(p, chunks[i], func(x string) string {
+			return b.reduceSum(x, p.positionAxis())
+		}))
+		if p.tap.Diagonal {
+			names.squares = append(names.squares, b.overChunks(p, chunks[i], func(x string) string {
+				return b.reduceSum(b.mul(x, x), p.positionAxis()) // ReduceSumSquare is slower: its kernel is not vectorised
+			}))
+		}
+	}
+	if !p.tap.Diagonal {
+		names.squares = b.products(p, chunks)
+	}
+	return names
 }
 
-// squares is the product of a chunk with itself, summed over the positions, in float32. ONNX Runtime fuses
-// the transposition into the product.
-func (b *builder) squares(p *tapPlan, chunk string, positionAxis int64) string {
-	switch {
-	case p.tap.Diagonal: // cheaper than ReduceSumSquare, whose kernel is not vectorised
-		return b.reduceSum(b.mul(chunk, chunk), positionAxis)
-	case p.planes: // (A, O, P)·(A, P, O)
-		return b.matMul(chunk, b.transpose(chunk, 0, 2, 1))
+// products multiplies each part with itself and those behind it, summing over the positions. ONNX Runtime
+// fuses the transpositions into the products.
+func (b *builder) products(p *tapPlan, chunks [][]string) []string {
+	perm := []int64{1, 0}
+	if p.layout == planes {
+		perm = []int64{0, 2, 1}
 	}
-	return b.matMul(b.transpose(chunk, 1, 0), chunk) // (O, R)·(R, O)
+	turned := make([][]string, len(chunks))
+	for i, part := range chunks {
+		for _, x := range part {
+			turned[i] = append(turned[i], b.transpose(x, perm...))
+		}
+	}
+	var products []string
+	for i := range chunks {
+		for j := i; j < len(chunks); j++ {
+			left, right := chunks[i], turned[j] // (A, O, P)·(A, P, O)
+			if p.layout == rows {
+				left, right = turned[i], chunks[j] // (O, R)·(R, O)
+			}
+			var perChunk []string
+			for k := range left {
+				perChunk = append(perChunk, b.overPlanes(p, b.matMul(left[k], right[k])))
+			}
+			products = append(products, b.sum(perChunk))
+		}
+	}
+	return products
 }
 
-// overPlanes converts a chunk's float32 sums to float64 and adds up those of all planes.
+// overChunks adds up f of all chunks of a part, in float64.
+func (b *builder) overChunks(p *tapPlan, chunks []string, f func(string) string) string {
+	var sums []string
+	for _, x := range chunks {
+		sums = append(sums, b.overPlanes(p, f(x)))
+	}
+	return b.sum(sums)
+}
+
+// overPlanes converts float32 sums to float64 and adds up those of all planes.
 func (b *builder) overPlanes(p *tapPlan, x string) string {
 	x = b.cast(x, onnx.Double)
-	if p.planes {
-		return b.reduceSum(x, 0)
+	if p.layout == rows {
+		return x
 	}
-	return x
+	return b.reduceSum(x, 0)
 }
 
-// stack brings the parts of a tap together as float32, less the shift: shape (A, O, P) for planes, else
-// (R, O). It returns the axis of the positions, too.
-func (b *builder) stack(p *tapPlan) (stacked string, positionAxis int64) {
-	featureAxis, shiftShape := int64(1), []int64{1, int64(len(p.shift))}
-	if p.planes {
-		positionAxis, shiftShape = 2, append(shiftShape, 1)
-	}
-	parts := make([]string, len(p.views))
-	for i, v := range p.views {
-		parts[i] = b.part(p.tap.Parts[i], v, p.planes)
-	}
-	x := b.concat(parts, featureAxis)
-	shift := b.constant(onnx.FromFloat64(onnx.Float, p.shift, shiftShape...))
-	return b.sub(x, shift), positionAxis
+// pooled averages x, made of part i, over its positions and sums up the samples: shape (Len, 1, …).
+func (b *builder) pooled(p *tapPlan, i int, x string) string {
+	x = b.add("GlobalAveragePool", []string{x})
+	return b.overPlanes(p, b.features(x, p.tap.Parts[i], p.views[i].features))
 }
 
-// part brings one part into the shape (A, Len, P) or (R, Len).
-func (b *builder) part(p Part, v view, planes bool) string {
-	x := b.cast(p.Value, onnx.Float) // engines drop it where it changes nothing
+// part brings part i into the shape (A, Len, P) for planes, (R, Len) for rows, as float32 and less its shift.
+func (b *builder) part(p *tapPlan, i int) string {
+	part, v := p.tap.Parts[i], p.views[i]
+	x := b.cast(part.Value, onnx.Float) // engines drop it where it changes nothing
+	shiftShape := []int64{1, int64(part.Len)}
 	switch {
-	case planes:
+	case p.layout == planes:
 		x = b.reshape(x, v.shape()...)
+		shiftShape = append(shiftShape, 1)
 	case v.inner == extent{size: 1}: // the features are last already
 		x = b.reshape(x, -1, v.features)
 	default:
 		x = b.reshape(b.transpose(b.reshape(x, v.shape()...), 0, 2, 1), -1, v.features)
 	}
-	return b.features(x, p, v.features)
+	x = b.features(x, part, v.features)
+	if shift := p.shifts[i]; shift != nil {
+		x = b.sub(x, b.constant(onnx.FromFloat64(onnx.Float, shift, shiftShape...)))
+	}
+	return x
 }
 
 // features cuts a part's features out of all those of its value, along axis 1.

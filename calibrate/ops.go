@@ -15,6 +15,7 @@ type builder struct {
 	opset  int64
 	prefix string // begins every name that the builder makes, and no other
 	made   int
+	vector map[string]string // the names of the constants made by ints
 }
 
 // name returns a name that nothing in the graph has.
@@ -37,8 +38,14 @@ func (b *builder) constant(t *onnx.Tensor) string {
 	return name
 }
 
-// ints appends a vector of int64.
-func (b *builder) ints(v ...int64) string { return b.constant(onnx.FromInt64(v, int64(len(v)))) }
+// ints is a vector of int64, one initializer for all equal ones.
+func (b *builder) ints(v ...int64) string {
+	key := fmt.Sprint(v)
+	if b.vector[key] == "" {
+		b.vector[key] = b.constant(onnx.FromInt64(v, int64(len(v))))
+	}
+	return b.vector[key]
+}
 
 func (b *builder) cast(x string, to onnx.DType) string {
 	return b.add("Cast", []string{x}, onnx.Int("to", int64(to)))
@@ -58,14 +65,6 @@ func (b *builder) matMul(x, y string) string { return b.add("MatMul", []string{x
 func (b *builder) sub(x, y string) string { return b.add("Sub", []string{x, y}) }
 
 func (b *builder) mul(x, y string) string { return b.add("Mul", []string{x, y}) }
-
-// concat is x itself where there is one.
-func (b *builder) concat(xs []string, axis int64) string {
-	if len(xs) == 1 {
-		return xs[0]
-	}
-	return b.add("Concat", xs, onnx.Int("axis", axis))
-}
 
 // sum adds tensors of one shape; it is x itself where there is one.
 func (b *builder) sum(xs []string) string {
@@ -102,7 +101,7 @@ func (b *builder) split(x string, axis int64, sizes []int64) []string {
 	return pieces
 }
 
-// output declares x as an output of the graph, after the outputs declared before.
-func (b *builder) output(x string, dtype onnx.DType, dims ...int64) {
-	b.graph.Output = append(b.graph.Output, onnx.NewValueInfo(x, dtype, onnx.Static(dims...)))
+// output declares x, of any shape, as an output of the graph.
+func (b *builder) output(x string, dtype onnx.DType) {
+	b.graph.Output = append(b.graph.Output, onnx.NewValueInfo(x, dtype, nil))
 }

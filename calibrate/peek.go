@@ -68,7 +68,7 @@ func peekModel(m *onnx.Model, ix *onnx.Index, values []string) (*onnx.Model, []s
 	names := make([]string, len(values))
 	for i, v := range values {
 		names[i] = b.cast(v, onnx.Float)
-		b.graph.Output = append(b.graph.Output, onnx.NewValueInfo(names[i], onnx.Float, nil))
+		b.output(names[i], onnx.Float)
 	}
 	return r, names, nil
 }
@@ -101,24 +101,50 @@ func newGlimpse(value string, one, many *onnx.Tensor, samples int) (glimpse, err
 	return g, nil
 }
 
-// means are the means of the features of a part over the positions seen, rounded to float32, and zero where
-// they are not finite (the sums will tell, with the place).
-func (g glimpse) means(p Part, v view) []float64 {
-	inner := int(v.inner.at(g.samples))
-	outer := int(v.outer.at(g.samples))
-	means := make([]float64, p.Len)
+// statistics are the means and the mean squares of the features of a part over the positions seen.
+func (g glimpse) statistics(p Part, v view) (means, squares []float64) {
+	inner, outer := int(v.inner.at(g.samples)), int(v.outer.at(g.samples))
+	means, squares = make([]float64, p.Len), make([]float64, p.Len)
 	for o := range outer {
 		for c := range means {
 			at := (o*int(v.features) + p.From + c) * inner
+			sum, square := 0.0, 0.0
 			for _, x := range g.values[at : at+inner] {
-				means[c] += float64(x)
+				sum += float64(x)
+				square += float64(x) * float64(x)
 			}
+			means[c] += sum
+			squares[c] += square
 		}
 	}
+	n := float64(outer * inner)
 	for c := range means {
-		if means[c] = float64(float32(means[c] / float64(outer*inner))); !finite(means[c]) {
+		means[c] /= n
+		squares[c] /= n
+	}
+	return means, squares
+}
+
+// maxOffset is the ratio of mean² to variance up to which squares are taken without a shift: they lose as
+// many bits of float32 as it has, and one feature beyond it costs its tap a pass over the data.
+const maxOffset = 4
+
+// shiftOf returns what to subtract from the features of a part before squaring: float32 values near the
+// means, or nil where no mean is large against the deviation. A feature that is not finite gets zero: the
+// sums will tell, with the place.
+func (g glimpse) shiftOf(p Part, v view) []float64 {
+	means, squares := g.statistics(p, v)
+	needed := false
+	for c, mean := range means {
+		if !finite(squares[c]) {
 			means[c] = 0
+			continue
 		}
+		needed = needed || mean*mean > maxOffset*max(0, squares[c]-mean*mean)
+		means[c] = float64(float32(mean))
+	}
+	if !needed {
+		return nil
 	}
 	return means
 }

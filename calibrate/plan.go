@@ -6,41 +6,53 @@ const (
 	// maxRows bounds the positions that one float32 product sums up before the result goes to float64:
 	// its rounding error grows with their number (1e-6 of the deviations' product at about 1,000, 1e-5 at 50,000).
 	maxRows = 1024
+	// maxPooled is the same bound for sums that a pooling operator takes. A sum alone is no matrix product:
+	// it costs nothing to allow it more.
+	maxPooled = 16 * maxRows
 	// bytesPerProduct is what an element of a float32 product and its float64 copy take.
 	bytesPerProduct = 12
 )
 
+// layout is the form in which the parts of a tap are summed. A is the number of planes (most often samples),
+// O of features, P of positions in a plane, R = A·P.
+type layout int
+
+const (
+	// rows: shape (R, O), all positions in one axis. Every tap can take it, perhaps by a transposition.
+	rows layout = iota
+	// planes: shape (A, O, P), one product for each plane.
+	planes
+	// pooled: the values as they are, (N, C, …), averaged by GlobalAveragePool. ONNX Runtime runs it in
+	// the blocked format of its convolutions, which the other layouts make it convert.
+	pooled
+)
+
 // tapPlan is how the sums of one tap are computed in a batch of a certain number of samples.
 type tapPlan struct {
-	tap   Tap
-	views []view // of the parts
-	// planes: the stacked features have the shape (A, O, P), one product for each of A; else they have
-	// the shape (R, O), all positions in one axis.
-	planes bool
-	// chunks cuts P or R into pieces of at most maxRows, which are multiplied one by one.
+	tap    Tap
+	layout layout
+	views  []view // of the parts
+	// chunks cuts P (planes) or R (rows) into pieces of at most maxRows, which are summed one by one.
 	chunks []int64
 	// positions in the batch.
 	positions int64
-	// shift is subtracted before squaring, len O: float32 values.
-	shift []float64
+	// scale turns the graph's sums into sums over positions: P where they are means over planes, else 1.
+	scale float64
+	// shifts are subtracted from the parts before squaring: for each the float32 values of its features,
+	// or nil where that is not needed.
+	shifts [][]float64
 }
 
 // planTap decides how to compute t in a batch of n samples. memory bounds the bytes of the products.
-//
-// The choice of planes or rows is one of cost: planes need A products of O×O, each converted to float64;
-// rows need a transposition of A·O·P elements but only R/maxRows products. They break even about where
-// O = P (measured in ONNX Runtime on the CPU: 64 features × 784 pixels, 1.5 ms against 2.5 ms; 256 × 49,
-// 2.5 ms against 1.3 ms).
 func planTap(t Tap, seen map[string]glimpse, n int, memory int64) (tapPlan, error) {
-	p := tapPlan{tap: t}
+	p := tapPlan{tap: t, scale: 1}
 	for _, part := range t.Parts {
-		g := seen[part.Value]
-		v, err := viewOf(t, part, g.axes)
+		v, err := viewOf(t, part, seen[part.Value].axes)
 		if err != nil {
 			return tapPlan{}, err
 		}
 		p.views = append(p.views, v)
-		p.shift = append(p.shift, g.means(part, v)...)
+		p.shifts = append(p.shifts, seen[part.Value].shiftOf(part, v))
 	}
 	first := p.views[0]
 	p.positions = first.positions(n)
@@ -49,28 +61,61 @@ func planTap(t Tap, seen map[string]glimpse, n int, memory int64) (tapPlan, erro
 			return tapPlan{}, badTap(t, "its parts have %d and %d positions", p.positions, v.positions(n)).AtValue(t.Parts[i].Value)
 		}
 	}
-	p.planes = p.preferPlanes(n, memory)
-	if p.planes {
-		p.chunks = pieces(first.inner.at(n))
-	} else {
+	p.layout = p.chooseLayout(seen, n, memory)
+	switch p.layout {
+	case rows:
 		p.chunks = pieces(p.positions)
+	case planes:
+		p.chunks = pieces(first.inner.at(n))
+	case pooled:
+		p.scale = float64(first.inner.at(n))
 	}
 	return p, nil
 }
 
-// preferPlanes reports whether planes are possible and better than rows.
-func (p *tapPlan) preferPlanes(n int, memory int64) bool {
-	first := p.views[0]
-	for _, v := range p.views {
-		if v.inner != first.inner || v.outer != first.outer || v.inner.perSample {
+// positionAxis is the axis of a part's positions, in its layout.
+func (p *tapPlan) positionAxis() int64 {
+	if p.layout == planes {
+		return 2
+	}
+	return 0
+}
+
+// chooseLayout takes the cheapest of the possible layouts.
+//
+// Planes need A products of O×O, each converted to float64; rows need a transposition of A·O·P elements but
+// only R/maxRows products. They break even about where O = P (measured in ONNX Runtime on the CPU: 64
+// features × 784 positions, 1.5 ms against 2.5 ms; 256 × 49, 2.5 ms against 1.3 ms).
+func (p *tapPlan) chooseLayout(seen map[string]glimpse, n int, memory int64) layout {
+	first, o := p.views[0], int64(p.tap.features())
+	alike := !slices.ContainsFunc(p.views, func(v view) bool {
+		return v.inner != first.inner || v.outer != first.outer || v.inner.perSample
+	})
+	switch {
+	case !alike:
+		return rows
+	case p.tap.Diagonal && p.canPool(seen):
+		return pooled
+	case p.tap.Diagonal && first.inner.size > 1:
+		return planes
+	case !p.tap.Diagonal && first.inner.size >= o && first.outer.at(n)*o*o*bytesPerProduct <= memory:
+		return planes
+	}
+	return rows
+}
+
+// canPool reports whether every part is a value of shape (N, C, …) that needs no shift.
+func (p *tapPlan) canPool(seen map[string]glimpse) bool {
+	if p.views[0].inner.size > maxPooled {
+		return false
+	}
+	for i, part := range p.tap.Parts {
+		axes := seen[part.Value].axes
+		if p.shifts[i] != nil || len(axes) < 3 || part.inner() != 1 || p.views[i].outer != axes[0] || p.views[i].features != axes[1].size {
 			return false
 		}
 	}
-	if p.tap.Diagonal {
-		return first.inner.size > 1
-	}
-	o := int64(p.tap.features())
-	return first.inner.size >= o && first.outer.at(n)*o*o*bytesPerProduct <= memory
+	return true
 }
 
 // pieces cuts length into the fewest pieces of at most maxRows, of sizes that differ by at most one.
@@ -85,8 +130,8 @@ func pieces(length int64) []int64 {
 
 // sameGraph reports whether two plans of one tap, for batches of different sizes, need the same nodes.
 func (p tapPlan) sameGraph(q tapPlan) bool {
-	if p.planes != q.planes || len(p.chunks) != len(q.chunks) {
+	if p.layout != q.layout || len(p.chunks) != len(q.chunks) {
 		return false
 	}
-	return len(p.chunks) == 1 || slices.Equal(p.chunks, q.chunks)
+	return len(p.chunks) <= 1 || slices.Equal(p.chunks, q.chunks)
 }

@@ -68,13 +68,13 @@ func newProbeGraph(m *onnx.Model, ix *onnx.Index) (*probeGraph, error) {
 	g.model = r
 	for _, v := range g.values {
 		shape := b.add("Concat", []string{b.ints(1), b.add("Shape", []string{v})}, onnx.Int("axis", 0))
-		b.graph.Output = append(b.graph.Output, onnx.NewValueInfo(shape, onnx.Int64, nil))
+		b.output(shape, onnx.Int64)
 		g.dims = append(g.dims, shape)
 	}
 	types := staticTypes(ix)
 	for _, v := range g.values {
 		if t := types[v]; t.IsInt() {
-			b.graph.Output = append(b.graph.Output, onnx.NewValueInfo(v, t, nil))
+			b.output(v, t)
 			g.ints = append(g.ints, v)
 		}
 	}

@@ -43,7 +43,7 @@ func restrict(m *onnx.Model, ix *onnx.Index, values []string) (*onnx.Model, *bui
 		Functions:   m.Proto.Functions,
 		Graph:       g,
 	}
-	return &onnx.Model{Proto: p, File: m.File}, &builder{graph: g, opset: opset, prefix: freshPrefix(ix)}, nil
+	return &onnx.Model{Proto: p, File: m.File}, &builder{graph: g, opset: opset, prefix: freshPrefix(ix), vector: map[string]string{}}, nil
 }
 
 // subset is a part of a graph.

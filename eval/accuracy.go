@@ -45,13 +45,20 @@ type Result struct {
 	Warnings  []Warning `json:"warnings,omitempty"`
 }
 
+// AccuracyOptions adds the second joint rule to Options.
+type AccuracyOptions struct {
+	Options
+	// Maxima, where set, adds the standardised joint rule: one for each head, from calibration data.
+	Maxima []Maximum
+}
+
 // Accuracy runs m over src, whose sample i is of the global class labels[i], and scores its heads. Errors are
 // those of Predict and Score.
-func Accuracy(ctx context.Context, e calibrate.Engine, m *onnx.Model, tasks []Task, src calibrate.Source, labels []int64, o Options) (Result, error) {
+func Accuracy(ctx context.Context, e calibrate.Engine, m *onnx.Model, tasks []Task, src calibrate.Source, labels []int64, o AccuracyOptions) (Result, error) {
 	if len(labels) != src.Samples() { // before hours of work
 		return Result{}, labelCount(len(labels), src.Samples())
 	}
-	heads, err := Predict(ctx, e, m, tasks, src, o)
+	heads, err := Predict(ctx, e, m, tasks, src, o.Options)
 	if err != nil {
 		return Result{}, err
 	}

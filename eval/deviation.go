@@ -59,7 +59,9 @@ func (d *deviations) result() Deviation {
 		if d.squaredDiff > 0 {
 			relative = math.Sqrt(d.squaredDiff / d.squaredRef)
 		}
-		out.RelativeL2 = &relative
+		if !math.IsNaN(relative) && !math.IsInf(relative, 0) { // squares beyond 1e308
+			out.RelativeL2 = &relative
+		}
 	}
 	q := d.abs.at(.5, .9, .99, .999)
 	out.P50, out.P90, out.P99, out.P999 = q[0], q[1], q[2], q[3]

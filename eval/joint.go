@@ -13,7 +13,7 @@ type Maximum struct {
 	Deviation float64 `json:"deviation"` // of the population: divided by n
 }
 
-// Maxima measures the heads' largest logits, for Options.Maxima. Samples whose logits are not finite are left out.
+// Maxima measures the heads' largest logits, for AccuracyOptions.Maxima. Samples whose logits are not finite are left out.
 func Maxima(heads []Head) []Maximum {
 	out := make([]Maximum, len(heads))
 	for i, h := range heads {

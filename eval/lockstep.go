@@ -29,28 +29,12 @@ func lockstep(ctx context.Context, e calibrate.Engine, a, b runnable, o Options,
 	if o.Workers <= 0 {
 		o.Workers = max(1, runtime.GOMAXPROCS(0)/2)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	batches, failed := make(chan calibrate.ForwardBatch), make(chan error, 1)
-	defer func() {
-		cancel()
-		for range batches { // until b's run has ended
-		}
-	}()
-	go func() {
-		defer close(batches)
-		failed <- calibrate.Forward(ctx, e, b.model, b.src, o.forward(b.outputs), func(batch calibrate.ForwardBatch) error {
-			select {
-			case batches <- batch:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	}()
+	follower := follow(ctx, e, b, o)
+	defer follower.stop()
 	return calibrate.Forward(ctx, e, a.model, a.src, o.forward(a.outputs), func(first calibrate.ForwardBatch) error {
-		second, ok := <-batches
-		if !ok {
-			return <-failed // there were as many samples: it cannot have ended well
+		second, err := follower.next()
+		if err != nil {
+			return err
 		}
 		if first.From != second.From || first.To != second.To {
 			return fault.New(fault.Internal, "different_batches", "batches [%d, %d) and [%d, %d)", first.From, first.To, second.From, second.To)
@@ -58,6 +42,48 @@ func lockstep(ctx context.Context, e calibrate.Engine, a, b runnable, o Options,
 		o.report(first.To, a.src.Samples())
 		return each(first.To-first.From, first.Outputs, second.Outputs)
 	})
+}
+
+// follower runs a model and hands its batches out one by one, when asked for.
+type follower struct {
+	batches chan calibrate.ForwardBatch // closed when the run has ended,
+	failed  chan error                  // and how
+	cancel  context.CancelFunc
+}
+
+func follow(ctx context.Context, e calibrate.Engine, r runnable, o Options) *follower {
+	ctx, cancel := context.WithCancel(ctx)
+	f := &follower{make(chan calibrate.ForwardBatch), make(chan error, 1), cancel}
+	go func() {
+		defer close(f.batches)
+		f.failed <- calibrate.Forward(ctx, e, r.model, r.src, o.forward(r.outputs), func(batch calibrate.ForwardBatch) error {
+			select {
+			case f.batches <- batch:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	return f
+}
+
+// next waits for the next batch. There must be one: the end of a run that went well is an error, too.
+func (f *follower) next() (calibrate.ForwardBatch, error) {
+	if batch, ok := <-f.batches; ok {
+		return batch, nil
+	}
+	if err := <-f.failed; err != nil {
+		return calibrate.ForwardBatch{}, err
+	}
+	return calibrate.ForwardBatch{}, fault.New(fault.Internal, "different_batches", "one model ran fewer batches than the other")
+}
+
+// stop ends the run and waits until it has ended.
+func (f *follower) stop() {
+	f.cancel()
+	for range f.batches {
+	}
 }
 
 // commonBatch is a batch size that both models can run: the one that either fixes, else the wish.

@@ -13,8 +13,6 @@ import (
 // of calibrate.ForwardOptions.
 type Options struct {
 	Batch, Workers, Threads int
-	// Maxima, where set, adds the standardised joint rule: one for each head, from calibration data.
-	Maxima []Maximum
 	// Progress, where set, is called after each batch with the number of samples done. Calls do not overlap.
 	Progress func(done, total int)
 }

@@ -56,9 +56,9 @@ func (ix *Index) define() error {
 		}
 		ix.inits[t.GetName()] = t
 	}
-	for _, s := range ix.Graph.GetSparseInitializer() {
+	if sparse := ix.Graph.GetSparseInitializer(); len(sparse) > 0 {
 		return fault.New(fault.Unsupported, "sparse_initializer", "sparse initializers are not supported").
-			AtValue(s.GetValues().GetName()).WithHint("export the model with dense weights")
+			AtValue(sparse[0].GetValues().GetName()).WithHint("export the model with dense weights")
 	}
 	for _, in := range ix.Graph.GetInput() {
 		if _, isInit := ix.inits[in.GetName()]; isInit { // before IR version 4 initializers are inputs too

@@ -25,7 +25,7 @@ func (s *Statistics) Node(group int) *calibrate.Moments { return s.Moments[nodeT
 // Measure runs all sources side by side over src and returns the moments that merging needs: one Gram
 // for each space, and with nodes the pre-activation means and variances that a repair aims at.
 func (p *Prepared) Measure(ctx context.Context, e calibrate.Engine, t *merge.Trunk, src calibrate.Source, nodes bool, o calibrate.CaptureOptions) (*Statistics, error) {
-	side, err := p.SideBySide()
+	side, err := p.SideBySide(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -42,11 +42,12 @@ func (p *Prepared) Measure(ctx context.Context, e calibrate.Engine, t *merge.Tru
 	return out, err
 }
 
-// SideBySide is the sources in one graph that shares the inputs: the ensemble.
-func (p *Prepared) SideBySide() (*merge.Merged, error) {
+// SideBySide is the sources in one graph that shares the inputs: the ensemble. rename is that of
+// merge.Options.
+func (p *Prepared) SideBySide(rename map[string]string) (*merge.Merged, error) {
 	t, err := merge.FindTrunk(p.Sources, merge.Cut{None: true})
 	if err != nil {
 		return nil, err
 	}
-	return merge.Build(p.Sources, t, nil, merge.Options{})
+	return merge.Build(p.Sources, t, nil, merge.Options{Rename: rename})
 }

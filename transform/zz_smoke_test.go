@@ -92,7 +92,7 @@ func TestSmoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Println("measured", len(stats.Moments), time.Since(start))
-	side := must(p.SideBySide())
+	side := must(p.SideBySide(nil))
 	fmt.Println("ensemble", accuracy(e, side, test))
 	for _, method := range []string{"average", "permute", "zipit", "zip", "full"} {
 		for _, rep := range []string{"mean", "select"} {

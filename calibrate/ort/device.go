@@ -45,7 +45,7 @@ func (d device) String() string {
 // hasNVIDIA reports whether the machine shows an NVIDIA device. Without one, the CPU is what "auto" means
 // and nothing to warn about.
 func hasNVIDIA() bool {
-	paths := []string{"/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg"}
+	paths := []string{"/dev/nvidiactl", "/proc/driver/nvidia/version", "/usr/lib/wsl/lib/libcuda.so.1"}
 	if runtime.GOOS == "windows" {
 		paths = []string{os.Getenv("SystemRoot") + `\System32\nvcuda.dll`}
 	}

@@ -33,6 +33,6 @@ type Options struct {
 	// Device is "auto" (or ""), "cpu", "cuda" or "cuda:N".
 	Device string
 	// Verbose lets ONNX Runtime write its warnings to standard error. It is silent otherwise: whatever
-	// fails is returned as an error.
+	// fails is returned as an error. The last Open decides for the whole process.
 	Verbose bool
 }

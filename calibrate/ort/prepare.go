@@ -61,7 +61,7 @@ func newPreparer(m *onnx.Model) *preparer {
 	}
 	g := p.graph
 	g.Input, g.Output = slices.Clone(g.Input), slices.Clone(g.Output)
-	g.Node, g.Initializer = slices.Clip(g.Node), slices.Clip(g.Initializer) // appending must not touch m
+	g.Node = slices.Clip(g.Node) // appending must not touch m
 	for _, n := range g.Node {
 		for _, out := range n.GetOutput() {
 			p.taken[out] = true
@@ -156,21 +156,23 @@ func (p *preparer) node(op, input string, attrs ...*onnx.Attribute) string {
 	return output
 }
 
-// axis adds (Unsqueeze) or removes (Squeeze) the first axis. Since opset 13 the axis is an input.
+// axis adds (Unsqueeze) or removes (Squeeze) the first axis.
 func (p *preparer) axis(op, input, output string) {
 	n := onnx.NewNode(op, output+"/axis", []string{input}, []string{output})
+	nodes := []*onnx.Node{n}
 	if p.opset < 13 {
 		n.Attribute = append(n.Attribute, onnx.Ints("axes", 0))
-	} else {
+	} else { // the axes are an input; files before IR version 4 could not add an initializer for it
 		axes := p.fresh(output)
-		p.graph.Initializer = append(p.graph.Initializer, onnx.FromInt64([]int64{0}, 1).Proto(axes))
+		value := onnx.TensorAttr("value", onnx.FromInt64([]int64{0}, 1).Proto(axes))
 		n.Input = append(n.Input, axes)
+		nodes = []*onnx.Node{onnx.NewNode("Constant", axes, nil, []string{axes}, value), n}
 	}
-	if op == "Squeeze" { // its reader may come anywhere, and nodes must stand in topological order
-		p.graph.Node = append([]*onnx.Node{n}, p.graph.Node...)
+	if op == "Squeeze" { // its readers may come anywhere, and nodes must stand in topological order
+		p.graph.Node = append(nodes, p.graph.Node...)
 		return
 	}
-	p.graph.Node = append(p.graph.Node, n)
+	p.graph.Node = append(p.graph.Node, nodes...)
 }
 
 // fresh returns a value name that the graph does not have.

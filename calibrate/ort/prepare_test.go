@@ -31,10 +31,10 @@ func TestPrepareChangesOnlyWhatItMust(t *testing.T) {
 		want  []string
 	}{
 		{"float32 of a rank", onnx.Float, onnx.Static(2), []string{"Relu"}},
-		{"float32 of any rank", onnx.Float, nil, []string{"Relu", "Unsqueeze"}},
-		{"a scalar", onnx.Float, []onnx.Dim{}, []string{"Squeeze", "Relu", "Unsqueeze"}},
+		{"float32 of any rank", onnx.Float, nil, []string{"Relu", "Constant", "Unsqueeze"}},
+		{"a scalar", onnx.Float, []onnx.Dim{}, []string{"Constant", "Squeeze", "Relu", "Constant", "Unsqueeze"}},
 		{"float16", onnx.Float16, onnx.Static(2), []string{"Relu", "Cast"}},
-		{"a bfloat16 scalar", onnx.BFloat16, []onnx.Dim{}, []string{"Squeeze", "Relu", "Cast", "Unsqueeze"}},
+		{"a bfloat16 scalar", onnx.BFloat16, []onnx.Dim{}, []string{"Constant", "Squeeze", "Relu", "Cast", "Constant", "Unsqueeze"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := relu(c.dtype, c.dims)

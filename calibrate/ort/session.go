@@ -28,6 +28,9 @@ func (e *Engine) open(m *onnx.Model, o calibrate.SessionOptions) (*session, erro
 	if m == nil {
 		return nil, fault.New(fault.Model, "invalid_model", "there is no model")
 	}
+	if o.Threads < 0 {
+		return nil, fault.New(fault.Usage, "bad_threads", "%d threads", o.Threads).WithHint("give 1 or more, or 0 for the engine's choice")
+	}
 	types, err := outputTypes(m)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"google.golang.org/protobuf/proto"
 )
 
 var allTypes = []onnx.DType{
@@ -119,6 +120,17 @@ func TestNoInputs(t *testing.T) {
 	y := run(t, open(t, g.Model, calibrate.SessionOptions{}), nil)["y"]
 	if v, err := y.Float64s(); err != nil || !slices.Equal(v, []float64{-1, -2}) {
 		t.Error(v, err)
+	}
+}
+
+// Before version 4 of the file format, initializers had to be inputs: the helpers need none.
+func TestOldFileFormat(t *testing.T) {
+	g := newGraph(13, node("ReduceSum", []string{"x"}, "y", onnx.Int("keepdims", 0))).
+		in("x", onnx.Float, free).scalarOut("y", onnx.Float)
+	g.Proto.IrVersion = proto.Int64(3)
+	y := run(t, open(t, g.Model, calibrate.SessionOptions{}), map[string]*onnx.Tensor{"x": onnx.FromFloat32([]float32{1, 2}, 2)})["y"]
+	if v, err := y.Float64s(); err != nil || !slices.Equal(v, []float64{3}) || len(y.Dims) != 0 {
+		t.Error(v, y.Dims, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 )
 
-// maxExtracted bounds what an archive may unpack to; with all its CUDA libraries it is under 1 GB.
+// maxExtracted is more than any archive with the library needs: with all of CUDA's it is under 1 GB.
 const maxExtracted = 4 << 30
 
 // installer puts the libraries of an archive into the cache: into a temporary folder first, which then
@@ -24,7 +25,8 @@ const maxExtracted = 4 << 30
 type installer struct {
 	root     string // the cache
 	platform platform
-	pinned   bool // only libraries that this package knows
+	pinned   bool  // only libraries that this package knows
+	limit    int64 // bytes that an archive may unpack to
 }
 
 // install returns the installed library. Errors are ctx's or of kind fault.Runtime or fault.Output;
@@ -90,7 +92,7 @@ func (i installer) extract(ctx context.Context, from, temp string) (dirs []strin
 			}
 			folders[path.Dir(name)], dirs = dir, append(dirs, dir)
 		}
-		n, err := i.write(ctx, filepath.Join(dir, base), r, maxExtracted-total)
+		n, err := i.write(ctx, filepath.Join(dir, base), r, i.limit-total)
 		total += n
 		return err
 	})
@@ -110,7 +112,8 @@ func (i installer) write(ctx context.Context, name string, r io.Reader, limit in
 	case err != nil:
 		return n, i.outputError(err)
 	case n > limit:
-		return n, fault.New(fault.Runtime, "archive_hostile", "the archive unpacks to more than %d GB", maxExtracted>>30)
+		return n, fault.New(fault.Runtime, "archive_hostile", "the archive unpacks to more than %d bytes", i.limit).
+			WithHint("fetch it from where you trust it")
 	}
 	if err := f.Sync(); err != nil {
 		return n, i.outputError(err)
@@ -171,7 +174,8 @@ func fileSHA256(path string) (string, error) {
 }
 
 // publish gives the library's folder its final name. An installation that is there already stays if it is
-// the same; another one is moved out of the way first, so that nobody sees a mixture.
+// the same; another one is moved out of the way first, so that nobody sees a mixture. Installers that
+// disagree replace each other's work, and the last one stays.
 func (i installer) publish(lib Library, final string) (Library, error) {
 	dir, name := filepath.Split(lib.Path)
 	dir = filepath.Clean(dir)
@@ -182,23 +186,29 @@ func (i installer) publish(lib Library, final string) (Library, error) {
 			syncDir(i.root)
 			break
 		}
-		if _, statErr := os.Stat(final); statErr != nil || attempt == 3 {
+		if !occupied(final, err) || attempt == 100 { // as many installers do not run at once
 			return Library{}, i.outputError(err)
 		}
 		if sameContent(filepath.Join(final, name), lib.Path) {
 			break
 		}
 		old := filepath.Join(filepath.Dir(dir), "old"+strconv.Itoa(attempt)) // removed with the temporary folder
-		if err := os.Rename(final, old); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Rename(final, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return Library{}, i.outputError(err)
 		}
 	}
-	installed, refused := inspect(filepath.Join(final, name), i.platform)
-	if refused != nil {
-		return Library{}, fault.New(fault.Runtime, refused.code, "the installed library %s", refused.reason).InFile(final)
+	lib.Path, lib.CUDADir, lib.Origin = filepath.Join(final, name), final, "cache"
+	return lib, nil
+}
+
+// occupied reports whether a rename to final failed because final exists. Not every system says so in
+// the error; where it does, final may be gone again by now.
+func occupied(final string, err error) bool {
+	if errors.Is(err, fs.ErrExist) {
+		return true
 	}
-	installed.Origin = "cache"
-	return installed, nil
+	_, err = os.Stat(final)
+	return err == nil
 }
 
 func sameContent(a, b string) bool {

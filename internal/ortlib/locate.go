@@ -2,6 +2,7 @@ package ortlib
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -35,8 +36,8 @@ func (e *SearchError) Error() string {
 // beside this program; in our cache; on the loader's path; in Python's site-packages. The first that fits
 // this machine is returned.
 //
-// Errors are of kind fault.Runtime; the cause is a *SearchError. A path that the user named, by argument
-// or variable, is never passed over: if it does not work, that is the error.
+// Errors are of kind fault.Runtime. Where the search found nothing, the cause is a *SearchError. A path that
+// the user named, by argument or variable, is never passed over: if it does not work, that is the error.
 func Locate(explicit string) (Library, error) { return newSearch().locate(explicit) }
 
 func (s *search) locate(explicit string) (Library, error) {
@@ -66,18 +67,19 @@ func (s *search) locate(explicit string) (Library, error) {
 
 // named takes the library from where the user says, or fails.
 func (s *search) named(origin, path string) (Library, error) {
-	candidates := []string{path}
-	if in := mainsIn(path, s.platform.os); len(in) > 0 {
-		candidates = in
+	candidates := mainsIn(path, s.platform.os)
+	if len(candidates) == 0 {
+		candidates = []string{path}
 	}
-	lib, failed, refused := s.firstOf(origin, candidates)
+	lib, _, refused := s.firstOf(origin, candidates)
 	if lib.Path != "" {
 		return lib, nil
 	}
-	last := failed[len(failed)-1]
-	return Library{}, fault.Wrap(fault.Runtime, refused.code, &SearchError{failed},
-		"the library named by %s cannot be used: it %s", origin, last.Reason).InFile(path).
-		WithHint("correct the path, or leave it out and run `onnx-zip setup`")
+	if info, err := os.Stat(path); err == nil && info.IsDir() && candidates[0] == path {
+		refused = &refusal{codeMissing, "the folder has no library in it"}
+	}
+	return Library{}, fault.New(fault.Runtime, refused.code, "the library named by %s cannot be used: %s", origin, refused.reason).
+		InFile(path).WithHint("correct the path, or leave it out and run `onnx-zip setup`")
 }
 
 // try looks through the folders of one place.

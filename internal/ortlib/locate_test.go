@@ -157,7 +157,7 @@ func TestRefusalsOfNamedLibraries(t *testing.T) {
 		"text":              {m.put("t/libonnxruntime.so", []byte("#!/bin/sh\n")), codeNoLibrary, "not a shared library"},
 		"damaged":           {m.put("d/libonnxruntime.so", good[:20]), codeNoLibrary, "not a shared library"},
 		"a program":         {m.put("p/libonnxruntime.so", program()), codeNoLibrary, "not a shared library"},
-		"folder without it": {m.path("usr"), codeMissing, "cannot be read"},
+		"folder without it": {m.path("usr"), codeMissing, "no library in it"},
 		"other CPU":         {m.put("a/libonnxruntime.so", elfLibrary(elf.EM_AARCH64, "")), codeOtherArch, "linux/arm64"},
 		"unknown CPU":       {m.put("u/libonnxruntime.so", elfLibrary(elf.EM_SPARCV9, "")), codeOtherArch, "EM_SPARCV9"},
 		"macOS":             {m.put("m/libonnxruntime.dylib", dylib(macho.CpuArm64, 0x11803)), codeOtherArch, "darwin/arm64"},

@@ -50,7 +50,7 @@ func setup(ctx context.Context, s *search, o Options, log func(string)) (Library
 	if err != nil {
 		return Library{}, fault.New(fault.Output, "output_failed", "%v", err).WithHint("set %s to a folder", EnvCache)
 	}
-	i := installer{root: root, platform: s.platform}
+	i := installer{root: root, platform: s.platform, limit: maxExtracted}
 	var lib Library
 	if o.From != "" {
 		lib, err = i.install(ctx, o.From)

@@ -28,15 +28,17 @@ func removeBatchNorms(m *onnx.Model, r *Record) error {
 		if err := e.checkInference(n); err != nil {
 			return err
 		}
-		bn := e.batchNorm(n)
-		switch {
+		switch bn := e.batchNorm(n); {
 		case bn == nil:
+			r.note("%q stays: its parameters are computed or not finite", onnx.NodeName(n))
 		case e.foldIntoMaker(n, bn.s, bn.t):
 			r.did("folded into the node before")
 		case e.foldIntoReader(bn):
 			r.did("folded into the node after")
 		case e.makeAffine(bn):
 			r.did("made Mul and Add")
+		default:
+			r.note("%q stays: its rank is unknown or its numbers overflow", onnx.NodeName(n))
 		}
 	}
 	e.close()

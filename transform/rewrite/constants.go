@@ -52,7 +52,7 @@ func dropDefaultedInputs(e *editor, r *Record) {
 
 // constantOf returns a Constant node's tensor; nil for strings and sparse tensors, which carry no weights.
 func constantOf(n *onnx.Node) *onnx.TensorProto {
-	if len(n.GetAttribute()) != 1 {
+	if len(n.GetAttribute()) != 1 || n.Attribute[0].GetRefAttrName() != "" {
 		return nil
 	}
 	switch a := n.Attribute[0]; a.GetName() {

@@ -63,11 +63,12 @@ func TestDefaultedInputsGo(t *testing.T) {
 	}
 }
 
-func TestStringConstantStays(t *testing.T) {
+func TestOtherConstantsStay(t *testing.T) {
 	n := onnx.NewNode("Constant", "c", nil, []string{"c"}, onnx.StringAttr("value_string", "x"))
 	if constantOf(n) != nil {
 		t.Error("a string was made a tensor")
 	}
+	n.Attribute[0] = onnx.FloatAttr("value_float", 0)
 	if n.Attribute[0].RefAttrName = proto.String("a"); constantOf(n) != nil {
 		t.Error("a reference was made a tensor")
 	}

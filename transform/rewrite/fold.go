@@ -153,14 +153,18 @@ func listOf(e *editor, n *onnx.Node, attr string, slot int) ([]int64, bool) {
 	return v, given && ok
 }
 
+// maxJoined bounds the elements of constants that grow as they are folded: a hostile file doubles them at
+// each of a hundred nodes.
+const maxJoined = 1 << 26
+
 // foldGather takes scalar and one-dimensional indices only.
 func foldGather(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
 	axis, ok := normalAxis(onnx.AttrInt(n, "axis", 0), len(in[0].Dims))
-	if !ok || len(in) != 2 || len(in[1].Dims) > 1 {
+	if !ok || len(in) != 2 || in[1] == nil || len(in[1].Dims) > 1 {
 		return nil
 	}
 	indices, err := in[1].Int64s()
-	if err != nil {
+	if err != nil || in[0].Len()/max(int(in[0].Dims[axis]), 1)*len(indices) > maxJoined {
 		return nil
 	}
 	size := in[0].Dims[axis]
@@ -181,7 +185,13 @@ func foldGather(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
 
 func foldConcat(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
 	axis, ok := normalAxis(onnx.AttrInt(n, "axis", 0), len(in[0].Dims))
-	if !ok {
+	total := 0
+	for _, t := range in {
+		if t != nil {
+			total += t.Len()
+		}
+	}
+	if !ok || total > maxJoined {
 		return nil
 	}
 	return concat(in, axis)

@@ -35,7 +35,11 @@ type inliner struct {
 	functions map[functionID]*onnx.Function
 	taken     names
 	calls     []functionID // the functions being inlined, outermost first
+	made      int          // nodes copied so far
 }
+
+// maxInlined bounds the nodes that inlining makes: calls within calls double them at each level.
+const maxInlined = 1 << 18
 
 // graph inlines the calls in g and in what its nodes hold.
 func (in *inliner) graph(g *onnx.Graph) error {
@@ -82,6 +86,10 @@ func (in *inliner) call(id functionID, f *onnx.Function, n *onnx.Node) ([]*onnx.
 	}
 	if err := in.importsOf(f, n); err != nil {
 		return nil, err
+	}
+	if in.made += len(f.GetNode()); in.made > maxInlined {
+		return nil, fault.New(fault.Model, "functions_too_large", "inlining the local functions makes more than %d nodes", maxInlined).
+			AtNode(onnx.NodeName(n))
 	}
 	in.calls = append(in.calls, id)
 	defer func() { in.calls = in.calls[:len(in.calls)-1] }()

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -125,6 +126,19 @@ func graphAttr(name string, g *onnx.Graph) *onnx.Attribute {
 	a.I, a.G = nil, g
 	*a.Type = 5 // AttributeProto.GRAPH
 	return a
+}
+
+// TestFunctionsThatExplode: forty levels of two calls each would be 2^40 nodes.
+func TestFunctionsThatExplode(t *testing.T) {
+	list := []*onnx.Function{function(t, "f0", "input a\nb = Relu(a)\noutput b")}
+	for i := range 40 {
+		call := fmt.Sprintf("local::f%d", i)
+		list = append(list, function(t, fmt.Sprintf("f%d", i+1), "opset local 1\ninput a\nb = "+call+"(a)\nc = "+call+"(b)\noutput c"))
+	}
+	m := withFunctions(t, "opset local 1\ninput x f32[4]\ny = local::f40(x)\noutput y f32[4]", list...)
+	if _, _, err := Canonicalize(m); fault.As(err).Code != "functions_too_large" {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestFunctionsAreRefused(t *testing.T) {

@@ -20,7 +20,9 @@ func unifyLinear(m *onnx.Model, r *Record) error {
 		case isOp(n, "Gemm"):
 			e.foldAlpha(n, r)
 			e.foldBeta(n, r)
-			e.layWeights(n, r)
+			if e.layWeights(n) {
+				r.did("weights transposed")
+			}
 			e.plainBias(n, r)
 		}
 	}
@@ -86,14 +88,14 @@ func rounded(dtype onnx.DType, v []float64, dims []int64) (*onnx.Tensor, bool) {
 }
 
 // layWeights turns constant weights [in, out] into [out, in].
-func (e *editor) layWeights(n *onnx.Node, r *Record) {
+func (e *editor) layWeights(n *onnx.Node) bool {
 	t, ok := e.constant(input(n, 1))
 	if !ok || onnx.AttrInt(n, "transB", 0) != 0 || len(t.Dims) != 2 || e.tied(n.Input[1]) {
-		return
+		return false
 	}
 	e.setConstant(n, 1, "transposed", transpose(t, []int64{1, 0}))
 	onnx.SetAttr(n, onnx.Int("transB", 1))
-	r.did("weights transposed")
+	return true
 }
 
 // plainBias gives a constant bias that broadcasts along the rows the dims [out].
@@ -128,7 +130,7 @@ func (e *editor) matMulToGemm(n *onnx.Node, r *Record) {
 	gemm := onnx.NewNode("Gemm", n.GetName(), in, []string{out},
 		onnx.FloatAttr("alpha", 1), onnx.FloatAttr("beta", 1), onnx.Int("transA", 0), onnx.Int("transB", 0))
 	e.replace(n, gemm)
-	e.layWeights(gemm, r)
+	e.layWeights(gemm)
 	r.did("MatMul made Gemm")
 }
 

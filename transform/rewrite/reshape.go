@@ -13,12 +13,11 @@ func simplifyReshapes(m *onnx.Model, r *Record) error {
 		return err
 	}
 	for n := range e.nodes {
-		switch {
-		case e.flattens(n):
-			flat := onnx.NewNode("Flatten", n.GetName(), []string{n.Input[0]}, []string{n.Output[0]}, onnx.Int("axis", 1))
+		if source := e.flattened(n); source != "" {
+			flat := onnx.NewNode("Flatten", n.GetName(), []string{source}, []string{n.Output[0]}, onnx.Int("axis", 1))
 			e.replace(n, flat)
 			r.did(n.GetOpType() + " made Flatten")
-		case isOp(n, "Reshape") && e.setTarget(n):
+		} else if isOp(n, "Reshape") && e.setTarget(n) {
 			r.did("targets made constant")
 		}
 	}
@@ -26,18 +25,32 @@ func simplifyReshapes(m *onnx.Model, r *Record) error {
 	return nil
 }
 
-// flattens reports whether n keeps the first axis and joins all others.
-func (e *editor) flattens(n *onnx.Node) bool {
-	if !isOp(n, "Reshape", "Squeeze") || len(n.GetOutput()) != 1 {
-		return false
+// reshapers lists the operators that change a tensor's dims and not the order of its elements.
+var reshapers = []string{"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+
+// flattened returns the value of which n's output is all but the first axis joined, seen through other
+// reshapers between the two; "" for none, or if n is Flatten of just that.
+func (e *editor) flattened(n *onnx.Node) string {
+	if !isOp(n, reshapers...) || len(n.GetOutput()) != 1 {
+		return ""
 	}
-	in, out := e.value(input(n, 0)), e.value(n.Output[0])
-	if e.opset() < 9 && !in.DType.IsFloat() {
-		return false // Flatten took no other types
+	found, out := "", e.value(n.Output[0])
+	for at := n; isOp(at, reshapers...) && input(at, 0) != ""; at = e.producer[at.Input[0]] {
+		if joins(e.value(at.Input[0]), out) {
+			found = at.Input[0]
+		}
 	}
+	oldFlatten := e.opset() < 9 && !out.DType.IsFloat() // it took no other types
+	if oldFlatten || isOp(n, "Flatten") && found == input(n, 0) {
+		return ""
+	}
+	return found
+}
+
+// joins reports whether out, of as many elements as in, is a matrix with in's first axis.
+func joins(in, out shape.Value) bool {
 	return in.HasRank && out.HasRank && len(in.Dims) > 2 && len(out.Dims) == 2 && in.Dims[0] == out.Dims[0] &&
-		// x of no rows could be anything's flattening
-		!in.Dims[0].Is(0)
+		!in.Dims[0].Is(0) // of a tensor without elements the other axes could be anything
 }
 
 // setTarget gives a Reshape with a computed target a constant one, if inference knows each entry to be a

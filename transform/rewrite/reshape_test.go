@@ -45,6 +45,18 @@ func TestReshape(t *testing.T) {
 			kinds: map[string]int{"Squeeze made Flatten": 1},
 		},
 		{
+			name: "squeezed one axis after the other",
+			model: `
+				input x f32[N,4,1,1]
+				last = init i64[1] {-1}
+				a = Squeeze(x, last)
+				b = Squeeze(a, last)
+				y = Relu(b)
+				output y f32[N,4]`,
+			want:  "a = Squeeze(x, last)\nb = Flatten(x) {axis=1}\ny = Relu(b)",
+			kinds: map[string]int{"Squeeze made Flatten": 1},
+		},
+		{
 			name: "computed targets",
 			model: `
 				input x f32[N,T,8]

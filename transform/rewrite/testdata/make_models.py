@@ -144,8 +144,9 @@ def main():
     export("decoder__kept", decoder, torch.randn(2, 6, 5, 5), **kept)
     tokens = randomize(Tokens(), 4)
     ids = torch.randint(0, 20, (2, 7))
+    # Two networks by what the files say: folding the transposed table makes it another tensor.
     export("tokens__folded", tokens, ids, axes=(0, 1))
-    export("tokens__kept", tokens, ids, axes=(0, 1), **kept)
+    export("tied__kept", tokens, ids, axes=(0, 1), **kept)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,3 @@
+package shape
+import "github.com/onnx-zip/onnx-zip/onnx"
+func HasRule(n *onnx.Node) bool { return ruleOf(n)!=nil }

@@ -1,0 +1,144 @@
+package transform
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/onnx/cost"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+)
+
+// CutInfo is a place to end the trunk at.
+type CutInfo struct {
+	Number      int     `json:"number"` // for --until cut:N
+	Value       string  `json:"value"`
+	Node        string  `json:"node"`
+	FLOPsShare  float64 `json:"flops_share"`  // of the first model's FLOPs that lie in the trunk
+	ParamsShare float64 `json:"params_share"` // of its parameters
+	Gathers     int     `json:"gathers"`      // crossing values that every head has to gather
+	Crossing    int     `json:"crossing"`     // values that cross the cut
+}
+
+// Shares are the parts of the first model that a trunk holds, 0 to 1.
+type Shares struct {
+	FLOPs  float64 `json:"flops"`
+	Params float64 `json:"params"`
+}
+
+// Shares counts what a trunk holds of the first model.
+func (p *Prepared) Shares(t *merge.Trunk) (Shares, error) {
+	c, err := cost.AtBatch(p.Sources.Models[0].Model, 1)
+	if err != nil {
+		return Shares{}, err
+	}
+	return p.shares(t, c), nil
+}
+
+func (p *Prepared) shares(t *merge.Trunk, c cost.Report) Shares {
+	var flops, params int64
+	for _, n := range t.Nodes0(p.Sources) {
+		node, _ := c.Node(n)
+		flops, params = flops+node.FLOPs, params+node.Params
+	}
+	return Shares{ratio(flops, c.FLOPs), ratio(params, c.Params)}
+}
+
+func ratio(a, b int64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return float64(a) / float64(b)
+}
+
+// Cuts lists the places at which a single value crosses from trunk to heads: the end of each block of a
+// residual network, each activation of a plain one. Others can be named by their values.
+func (p *Prepared) Cuts() ([]CutInfo, error) {
+	full, err := merge.FindTrunk(p.Sources, merge.Cut{})
+	if err != nil {
+		return nil, err
+	}
+	c, err := cost.AtBatch(p.Sources.Models[0].Model, 1)
+	if err != nil {
+		return nil, err
+	}
+	var out []CutInfo
+	var last string
+	for _, value := range full.Values(p.Sources) {
+		t, err := full.Narrow(p.Sources, merge.Cut{Values: []string{value}})
+		if err != nil {
+			return nil, err
+		}
+		crossing := t.Crossings(p.Sources)
+		if len(crossing) != 1 || crossing[0].Value == last {
+			continue // several values cross, or an activation behind was absorbed: the same cut
+		}
+		last = crossing[0].Value
+		s := p.shares(t, c)
+		info := CutInfo{Number: len(out) + 1, Value: last, FLOPsShare: s.FLOPs, ParamsShare: s.Params, Crossing: 1}
+		if n := p.Sources.Models[0].Index.Producer(last); n != nil {
+			info.Node = n.GetName()
+		}
+		if crossing[0].Gathers {
+			info.Gathers = 1
+		}
+		out = append(out, info)
+	}
+	return out, nil
+}
+
+// ParseUntil reads --until: names of values separated by commas ("b:NAME" is head b's), "cut:N" as
+// numbered by Cuts, or "P%": the single-value cut whose share of the FLOPs is nearest to P.
+func (p *Prepared) ParseUntil(until string) (merge.Cut, error) {
+	percent, isShare := strings.CutSuffix(until, "%")
+	number, isNumber := strings.CutPrefix(until, "cut:")
+	switch {
+	case until == "":
+		return merge.Cut{}, nil
+	case !isShare && !isNumber:
+		return merge.Cut{Values: strings.Split(until, ",")}, nil
+	}
+	cuts, err := p.Cuts()
+	if err != nil {
+		return merge.Cut{}, err
+	}
+	if len(cuts) == 0 {
+		return merge.Cut{}, fault.New(fault.Unsupported, "no_cut", "the models have no common trunk to cut")
+	}
+	if isNumber {
+		k, err := strconv.Atoi(number)
+		if err != nil || k < 1 || k > len(cuts) {
+			return merge.Cut{}, fault.New(fault.Usage, "unknown_cut", "there is no cut %q: they are numbered 1 to %d", until, len(cuts)).
+				WithHint("`onnx-zip inspect` lists them")
+		}
+		return merge.Cut{Values: []string{cuts[k-1].Value}}, nil
+	}
+	share, err := strconv.ParseFloat(strings.TrimSpace(percent), 64)
+	if err != nil || !(share >= 0 && share <= 100) {
+		return merge.Cut{}, fault.New(fault.Usage, "unknown_cut", "--until %s is no share of the FLOPs", until).
+			WithHint("give a number from 0%% to 100%%, cut:N, or names of values")
+	}
+	best := cuts[0]
+	for _, c := range cuts {
+		if math.Abs(100*c.FLOPsShare-share) < math.Abs(100*best.FLOPsShare-share) {
+			best = c
+		}
+	}
+	return merge.Cut{Values: []string{best.Value}}, nil
+}
+
+// SharedLine is the first line of merge and inspect: how much is shared, and why no more.
+func (p *Prepared) SharedLine(t *merge.Trunk) (string, error) {
+	s, err := p.Shares(t)
+	if err != nil {
+		return "", err
+	}
+	line := fmt.Sprintf("shared trunk: %.0f %% of FLOPs, %d of %d nodes, %d spaces", 100*s.FLOPs, len(t.Groups),
+		len(p.Sources.Models[0].Index.Order), len(t.Analysis.Spaces))
+	if len(t.Ends) > 0 {
+		line += fmt.Sprintf("; ends at %s because %s", t.Ends[0].Node, t.Ends[0].Why)
+	}
+	return line, nil
+}

@@ -1,0 +1,131 @@
+package transform
+
+import (
+	"math"
+
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform/space"
+)
+
+// Origin says whether models stem from one checkpoint.
+type Origin struct {
+	Verdict   string        `json:"verdict"`         // same_origin, independent
+	Identical float64       `json:"identical_share"` // share of the common weights that are bit-identical in all models
+	Cosine    float64       `json:"cosine"`          // of all common weights, index by index
+	Spaces    []SpaceCosine `json:"spaces"`
+}
+
+// SpaceCosine is the cosine between the models' weights that make a space's features.
+type SpaceCosine struct {
+	Space  string  `json:"space"`
+	Cosine float64 `json:"cosine"`
+}
+
+// sameOrigin is the cosine from which models count as stemming from one checkpoint. Independent
+// initialisations give 0 ± 1/√n; fine-tuning rarely goes below .7 (docs/common-origin.md).
+const sameOrigin = 0.3
+
+// Origin compares corresponding weights of the first model with each other's, index by index.
+func (p *Prepared) Origin() (Origin, error) {
+	var all, equal int
+	var total dot
+	bySpace := map[*space.Space]*dot{}
+	for _, nodes := range p.Sources.Pairing.Nodes {
+		for slot, name := range nodes[0].GetInput() {
+			t := p.Sources.Models[0].Index.Initializer(name)
+			if t == nil || !onnx.DType(t.GetDataType()).IsFloat() {
+				continue
+			}
+			d, same, n, err := p.compareWeights(name, len(nodes[0].GetInput()) > 1 && slot == 1)
+			if err != nil {
+				return Origin{}, err
+			}
+			all += n
+			if same {
+				equal += n
+			}
+			total.add(d)
+			if sp := p.madeBy(name); sp != nil {
+				if bySpace[sp] == nil {
+					bySpace[sp] = &dot{}
+				}
+				bySpace[sp].add(d)
+			}
+		}
+	}
+	o := Origin{Verdict: "independent", Cosine: total.cosine()}
+	if all > 0 {
+		o.Identical = float64(equal) / float64(all)
+	}
+	for _, sp := range p.Sources.Full.Spaces {
+		if d := bySpace[sp]; d != nil {
+			o.Spaces = append(o.Spaces, SpaceCosine{sp.Name, d.cosine()})
+		}
+	}
+	if o.Cosine > sameOrigin || o.Identical > 0.5 {
+		o.Verdict = "same_origin"
+	}
+	return o, nil
+}
+
+// madeBy is the space whose features a parameter makes.
+func (p *Prepared) madeBy(name string) *space.Space {
+	for axis, role := range p.Sources.Full.Roles(0, name) {
+		if role != space.Out {
+			continue
+		}
+		for _, seg := range p.Sources.Full.Layouts(0, name)[axis] {
+			if seg.Space != nil {
+				return seg.Space
+			}
+		}
+	}
+	return nil
+}
+
+// dot holds the sums behind a cosine.
+type dot struct{ xy, xx, yy float64 }
+
+func (d *dot) add(e dot) { d.xy, d.xx, d.yy = d.xy+e.xy, d.xx+e.xx, d.yy+e.yy }
+
+func (d dot) cosine() float64 {
+	if d.xx == 0 || d.yy == 0 {
+		return 0
+	}
+	return d.xy / math.Sqrt(d.xx*d.yy)
+}
+
+// compareWeights compares a parameter of the first model with all others'. Only contracting weights count for
+// the cosine: biases and scales are alike in any two networks.
+func (p *Prepared) compareWeights(name string, counts bool) (d dot, same bool, n int, err error) {
+	x, err := p.weights(0, name)
+	if err != nil {
+		return d, false, 0, err
+	}
+	same = true
+	for i := 1; i < len(p.Sources.Models); i++ {
+		other, ok := p.Sources.Pairing.Value(0, i, name)
+		if !ok {
+			return d, false, len(x), nil
+		}
+		y, err := p.weights(i, other)
+		if err != nil {
+			return d, false, 0, err
+		}
+		for k := range x {
+			same = same && x[k] == y[k]
+			if counts {
+				d.xy, d.xx, d.yy = d.xy+x[k]*y[k], d.xx+x[k]*x[k], d.yy+y[k]*y[k]
+			}
+		}
+	}
+	return d, same, len(x), nil
+}
+
+func (p *Prepared) weights(i int, name string) ([]float64, error) {
+	t, err := onnx.TensorOf(p.Sources.Models[i].Index.Initializer(name))
+	if err != nil {
+		return nil, err
+	}
+	return t.Float64s()
+}

@@ -1,0 +1,192 @@
+package transform
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/cost"
+	"github.com/onnx-zip/onnx-zip/transform/refit"
+)
+
+// Report is what came out of a merge.
+type Report struct {
+	Shared  string             `json:"shared"` // one line: how much is shared and why no more
+	Heads   []HeadReport       `json:"heads"`
+	Trunk   TrunkReport        `json:"trunk"`
+	Spaces  []SpaceReport      `json:"spaces"`
+	Repair  *RepairReport      `json:"repair,omitempty"`
+	Cost    CostReport         `json:"cost"`
+	Samples int                `json:"calibration_samples"`
+	Seconds map[string]float64 `json:"seconds"` // by stage
+	// Operators are those of the merged file that no source has.
+	Operators []string `json:"added_operators,omitempty"`
+}
+
+// HeadReport is one source.
+type HeadReport struct {
+	Head    string   `json:"head"`
+	File    string   `json:"file"`
+	SHA256  string   `json:"sha256"`
+	Outputs []string `json:"outputs"` // in the merged file
+}
+
+// TrunkReport is the shared part.
+type TrunkReport struct {
+	Nodes       int         `json:"nodes"`
+	FLOPsShare  float64     `json:"flops_share"`
+	ParamsShare float64     `json:"params_share"`
+	Exact       bool        `json:"exact"` // bit-identical in all sources
+	Gathers     int         `json:"gathers"`
+	Ends        []EndReport `json:"ends"`
+}
+
+// EndReport is a place where the trunk ends.
+type EndReport struct {
+	Node string `json:"node"`
+	Why  string `json:"why"`
+}
+
+// SpaceReport is one space of the trunk.
+type SpaceReport struct {
+	ID        int    `json:"id"`
+	Name      string `json:"name"`
+	Dim       int    `json:"dim"`
+	Width     int    `json:"width"`
+	Mode      string `json:"mode"`
+	Why       string `json:"why,omitempty"`
+	Identical bool   `json:"identical,omitempty"`
+	// Across counts merged features that join features of several models, Within those that join several
+	// of one model, Alone those of a single feature.
+	Across int `json:"across"`
+	Within int `json:"within"`
+	Alone  int `json:"alone"`
+}
+
+// RepairReport is what the repair did.
+type RepairReport struct {
+	Chosen string `json:"chosen"` // all, guarded, none
+	// Errors are the candidates' relative errors of the heads' outputs on held-out samples.
+	Errors  map[string]float64 `json:"relative_error"`
+	HeldOut int                `json:"held_out_samples"`
+	Nodes   []refit.Outcome    `json:"nodes"`
+}
+
+// CostReport compares sizes. FLOPs are for one sample.
+type CostReport struct {
+	Params         int64   `json:"params"`
+	FLOPs          int64   `json:"flops"`
+	EnsembleParams int64   `json:"ensemble_params"`
+	EnsembleFLOPs  int64   `json:"ensemble_flops"`
+	ParamsRatio    float64 `json:"params_ratio"` // to the ensemble
+	FLOPsRatio     float64 `json:"flops_ratio"`
+}
+
+// report fills in everything but the repair.
+func (r *run) report(res *Result, size cost.Report) error {
+	shared, err := r.p.SharedLine(res.Trunk)
+	if err != nil {
+		return err
+	}
+	shares, err := r.p.Shares(res.Trunk)
+	if err != nil {
+		return err
+	}
+	rep := &res.Report
+	rep.Shared, rep.Seconds = shared, r.clock
+	rep.Trunk = TrunkReport{
+		Nodes: len(res.Trunk.Groups), FLOPsShare: shares.FLOPs, ParamsShare: shares.Params,
+		Exact: res.Trunk.Exact, Gathers: res.Merged.Gathers,
+	}
+	for _, e := range res.Trunk.Ends {
+		rep.Trunk.Ends = append(rep.Trunk.Ends, EndReport{e.Node, e.Why})
+	}
+	for i, m := range r.p.Originals {
+		hash, err := m.Hash()
+		if err != nil {
+			return err
+		}
+		rep.Heads = append(rep.Heads, HeadReport{r.p.Sources.Models[i].Head, m.File, hash, res.Merged.Outputs[i]})
+	}
+	if r.src != nil {
+		rep.Samples = r.src.Samples()
+	}
+	r.reportSpaces(rep)
+	rep.Operators = r.addedOperators(res.Model)
+	return r.reportCost(rep, size)
+}
+
+func (r *run) reportSpaces(rep *Report) {
+	for _, sp := range r.trunk.Analysis.Spaces {
+		a := r.as[sp]
+		s := SpaceReport{
+			ID: sp.ID, Name: sp.Name, Dim: sp.Dim, Width: a.Width, Mode: sp.Mode.String(), Why: sp.Reasons(),
+			Identical: r.trunk.Identical[sp],
+		}
+		for _, members := range a.Members() {
+			models := map[int]bool{}
+			for _, k := range members {
+				models[k/sp.Dim] = true
+			}
+			switch {
+			case len(members) == 1:
+				s.Alone++
+			case len(models) > 1:
+				s.Across++
+			default:
+				s.Within++
+			}
+		}
+		rep.Spaces = append(rep.Spaces, s)
+	}
+}
+
+func (r *run) reportCost(rep *Report, size cost.Report) error {
+	c := &rep.Cost
+	c.Params, c.FLOPs = size.Params, size.FLOPs
+	for _, m := range r.p.Sources.Models {
+		s, err := cost.AtBatch(m.Model, 1)
+		if err != nil {
+			return err
+		}
+		c.EnsembleParams, c.EnsembleFLOPs = c.EnsembleParams+s.Params, c.EnsembleFLOPs+s.FLOPs
+	}
+	c.ParamsRatio, c.FLOPsRatio = ratio(c.Params, c.EnsembleParams), ratio(c.FLOPs, c.EnsembleFLOPs)
+	return nil
+}
+
+// addedOperators lists operators of m that no source has.
+func (r *run) addedOperators(m *onnx.Model) []string {
+	known := map[string]bool{}
+	for _, src := range r.p.Originals {
+		for _, n := range src.Graph().GetNode() {
+			known[n.GetDomain()+":"+n.GetOpType()] = true
+		}
+	}
+	var out []string
+	for _, n := range m.Graph().GetNode() {
+		op := n.GetDomain() + ":" + n.GetOpType()
+		if !known[op] {
+			known[op] = true
+			out = append(out, strings.TrimPrefix(op, ":"))
+		}
+	}
+	return out
+}
+
+// describe writes where the merged file came from into its metadata.
+func (p *Prepared) describe(m *onnx.Model, o Options) error {
+	var heads []string
+	for i, src := range p.Sources.Models {
+		heads = append(heads, src.Head)
+		hash, err := p.Originals[i].Hash()
+		if err != nil {
+			return err
+		}
+		m.SetMetadata("onnx_zip.source."+src.Head+".sha256", hash)
+	}
+	m.SetMetadata("onnx_zip.heads", strings.Join(heads, ","))
+	m.SetMetadata("onnx_zip.settings", fmt.Sprintf("method=%s match=%s represent=%s refit=%s alpha=%g beta=%g seed=%d until=%s",
+		o.Method, o.Match, o.Represent, o.Settings.Refit, o.Alpha, o.Beta, o.Seed, o.Until))
+	return nil
+}

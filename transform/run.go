@@ -1,0 +1,187 @@
+package transform
+
+import (
+	"context"
+	"time"
+
+	"github.com/onnx-zip/onnx-zip/calibrate"
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/cost"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/refit"
+	"github.com/onnx-zip/onnx-zip/transform/rewrite"
+)
+
+// Options say how Merge runs. Settings must come from Preset.
+type Options struct {
+	Settings
+	Until    string // see ParseUntil
+	Rename   map[string]string
+	Batch    int           // samples in a run of the engine; 0: the default
+	Workers  int           // runs at once; results do not depend on it
+	Refit    refit.Options // memory and scratch space of the refit
+	Progress func(stage string, done, total int)
+}
+
+// Result is a merge: the model, and what it was made by.
+type Result struct {
+	Model  *onnx.Model
+	Merged *merge.Merged
+	Trunk  *merge.Trunk
+	// Exact says that the merged model is equal to every source, by construction: nothing is shared, all
+	// that is shared is identical, or every feature is kept.
+	Exact  bool
+	Report Report
+}
+
+// HeldOut is the share of the calibration samples that judge a refit instead of feeding it: every n-th.
+const HeldOut = 10
+
+// NeedsData reports whether a merge with these options needs calibration data: not where nothing has to be
+// matched, as for models of common origin.
+func (p *Prepared) NeedsData(o Options) (bool, error) {
+	t, err := p.trunk(o)
+	if err != nil {
+		return false, err
+	}
+	return o.needsData() && !t.Exact, nil
+}
+
+func (p *Prepared) trunk(o Options) (*merge.Trunk, error) {
+	if o.Match == "none" {
+		return merge.FindTrunk(p.Sources, merge.Cut{None: true})
+	}
+	cut, err := p.ParseUntil(o.Until)
+	if err != nil {
+		return nil, err
+	}
+	return merge.FindTrunk(p.Sources, cut)
+}
+
+// Merge makes one model of the prepared ones. src is unlabelled calibration data; it may be nil where
+// NeedsData is false. Errors are of the kinds of the stages: fault.Usage, Correspondence, Unsupported,
+// Runtime, Data.
+func (p *Prepared) Merge(ctx context.Context, e calibrate.Engine, src calibrate.Source, o Options) (*Result, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	r := &run{p: p, e: e, src: src, o: o, clock: map[string]float64{}}
+	return r.merge(ctx)
+}
+
+// run is one Merge.
+type run struct {
+	p     *Prepared
+	e     calibrate.Engine
+	src   calibrate.Source
+	o     Options
+	trunk *merge.Trunk
+	stats *Statistics
+	as    merge.Assignments
+	clock map[string]float64
+	truth map[string][]float32 // the sources' outputs on held-out samples, once they were needed
+}
+
+func (r *run) merge(ctx context.Context) (*Result, error) {
+	var err error
+	if r.trunk, err = r.p.trunk(r.o); err != nil {
+		return nil, err
+	}
+	if len(r.trunk.Groups) == 0 && r.o.Match != "none" {
+		return nil, r.nothingShared()
+	}
+	wantsData := r.o.needsData() && !r.trunk.Exact
+	if wantsData && (r.src == nil || r.src.Samples() == 0) {
+		return nil, fault.New(fault.Data, "no_data", "these models can only be matched by what they compute: calibration data is needed").
+			WithHint("give unlabelled inputs with --data FILE.npz")
+	}
+	if wantsData {
+		if err := r.timed("capture", func() error { return r.measure(ctx) }); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.timed("match", func() (err error) {
+		r.as, err = r.p.Assign(r.trunk, r.stats, r.o.Settings)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	var m *merge.Merged
+	if err := r.timed("merge", func() (err error) {
+		m, err = merge.Build(r.p.Sources, r.trunk, r.as, merge.Options{Rename: r.o.Rename})
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	res := &Result{Merged: m, Trunk: r.trunk, Exact: r.trunk.Exact || r.o.Match == "none" || r.fullWidth()}
+	if r.o.Settings.Refit == "repair" && wantsData {
+		if err := r.timed("repair", func() (err error) {
+			res.Report.Repair, err = r.repair(ctx, res)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return res, r.finish(res)
+}
+
+func (r *run) nothingShared() error {
+	if d := r.p.Sources.Pairing.First; d != nil && len(r.p.Sources.Pairing.Nodes) == 0 {
+		return r.p.Sources.Pairing.ErrNothing()
+	}
+	why := "every node is pinned"
+	if len(r.trunk.Ends) > 0 {
+		why = r.trunk.Ends[0].Node + ": " + r.trunk.Ends[0].Why
+	}
+	return fault.New(fault.Correspondence, "no_common_trunk", "the models share no trunk: %s", why).
+		WithHint("`onnx-zip inspect` shows what ends it; --method ensemble puts them side by side")
+}
+
+// fullWidth reports whether no feature was merged with another.
+func (r *run) fullWidth() bool {
+	for _, a := range r.as {
+		if a.Width != len(a.Of) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *run) measure(ctx context.Context) (err error) {
+	o := calibrate.CaptureOptions{Batch: r.o.Batch, Workers: r.o.Workers, Progress: func(done, total int) {
+		r.progress("capture", done, total)
+	}}
+	r.stats, err = r.p.Measure(ctx, r.e, r.trunk, r.src, r.o.Settings.Refit == "repair", o)
+	return err
+}
+
+func (r *run) progress(stage string, done, total int) {
+	if r.o.Progress != nil {
+		r.o.Progress(stage, done, total)
+	}
+}
+
+// timed notes how long a stage took, in seconds.
+func (r *run) timed(stage string, f func() error) error {
+	start := time.Now()
+	err := f()
+	r.clock[stage] += time.Since(start).Seconds()
+	return err
+}
+
+// finish shares equal tensors again, adds metadata and fills in the report.
+func (r *run) finish(res *Result) error {
+	res.Model = res.Merged.Model
+	if _, err := rewrite.ShareAgain(res.Model); err != nil {
+		return err
+	}
+	if err := r.p.describe(res.Model, r.o); err != nil {
+		return err
+	}
+	size, err := cost.AtBatch(res.Model, 1)
+	if err != nil {
+		return err
+	}
+	return r.report(res, size)
+}
