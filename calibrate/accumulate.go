@@ -35,31 +35,45 @@ func newSums(p *tapPlan) *sums {
 // fault.Runtime that names the value.
 func (s *sums) add(p *tapPlan, names sumNames, out map[string]*onnx.Tensor) error {
 	s.n += float64(p.positions)
-	o, parts := len(s.sum), s.tap.Parts
-	squares := names.squares // what is left of them
-	row := 0
-	for i, part := range parts {
-		if err := addBlock(s.sum[row:], 0, 1, part.Len, out[names.sums[i]], p.scale); err != nil {
+	if err := s.addVectors(s.sum, names.sums, out, p.scale); err != nil {
+		return err
+	}
+	addSquares := s.addProducts
+	if s.tap.Diagonal {
+		addSquares = s.addVectors
+	}
+	if err := addSquares(s.square, names.squares, out, p.scale); err != nil {
+		return err
+	}
+	return s.check()
+}
+
+// addVectors adds one vector for each part.
+func (s *sums) addVectors(total []float64, names []string, out map[string]*onnx.Tensor, scale float64) error {
+	for i, part := range s.tap.Parts {
+		if err := addBlock(total, 0, 1, part.Len, out[names[i]], scale); err != nil {
 			return err
 		}
-		if s.tap.Diagonal {
-			if err := addBlock(s.square[row:], 0, 1, part.Len, out[squares[i]], p.scale); err != nil {
-				return err
-			}
-			row += part.Len
-			continue
-		}
+		total = total[part.Len:]
+	}
+	return nil
+}
+
+// addProducts adds one block of the O×O matrix for each pair of parts, in the order of sumNames.squares.
+func (s *sums) addProducts(total []float64, names []string, out map[string]*onnx.Tensor, scale float64) error {
+	o, row := len(s.sum), 0
+	for i, part := range s.tap.Parts {
 		column := row
-		for _, other := range parts[i:] {
-			if err := addBlock(s.square[row*o+column:], o, part.Len, other.Len, out[squares[0]], p.scale); err != nil {
+		for _, other := range s.tap.Parts[i:] {
+			if err := addBlock(total[row*o+column:], o, part.Len, other.Len, out[names[0]], scale); err != nil {
 				return err
 			}
-			squares = squares[1:]
+			names = names[1:]
 			column += other.Len
 		}
 		row += part.Len
 	}
-	return s.check()
+	return nil
 }
 
 // addBlock adds scale times t, a float64 tensor of rows×columns elements, to rows that lie stride apart.

@@ -36,12 +36,34 @@ func newCaptureGraph(m *onnx.Model, ix *onnx.Index, plans []tapPlan) (*captureGr
 	g := &captureGraph{model: r}
 	for i := range plans {
 		names := b.tap(&plans[i])
-		for _, name := range append(slices.Clone(names.sums), names.squares...) {
-			b.output(name, onnx.Double)
-		}
+		b.declare(&plans[i], names)
 		g.names = append(g.names, names)
 	}
 	return g, nil
+}
+
+// declare makes the sums of a tap outputs, with their shapes.
+func (b *builder) declare(p *tapPlan, names sumNames) {
+	parts := p.tap.Parts
+	vector := func(i int) []onnx.Dim {
+		dims := onnx.Static(int64(parts[i].Len))
+		if p.layout == pooled { // which leaves axes of size 1
+			dims = append(dims, slices.Repeat(onnx.Static(1), p.views[i].rank-2)...)
+		}
+		return dims
+	}
+	next := 0
+	for i := range parts {
+		b.output(names.sums[i], onnx.Double, vector(i))
+		if p.tap.Diagonal {
+			b.output(names.squares[i], onnx.Double, vector(i))
+			continue
+		}
+		for _, other := range parts[i:] {
+			b.output(names.squares[next], onnx.Double, onnx.Static(int64(parts[i].Len), int64(other.Len)))
+			next++
+		}
+	}
 }
 
 // tap appends the nodes of one tap: float32 within a chunk or plane, float64 from there on.

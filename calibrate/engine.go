@@ -15,8 +15,8 @@ import (
 type Engine interface {
 	// Name says which engine this is and where it runs, for reports: "ONNX Runtime 1.24.3, CPU".
 	Name() string
-	// Open prepares a model for running. Errors are of kind fault.Runtime (the engine or device failed)
-	// or fault.Unsupported (this engine cannot run this model).
+	// Open prepares a model for running. Errors are of kind fault.Runtime (the engine or device failed),
+	// fault.Unsupported (this engine cannot run this model) or fault.Model (the model is invalid).
 	Open(ctx context.Context, m *onnx.Model, o SessionOptions) (Session, error)
 }
 
@@ -40,7 +40,8 @@ type Session interface {
 	Close() error
 }
 
-// Source yields calibration or test samples in batches. It can be read any number of times.
+// Source yields calibration or test samples in batches. It can be read any number of times, and Batch may
+// be called from several goroutines at once.
 type Source interface {
 	// Samples is the number of samples.
 	Samples() int

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -157,4 +158,12 @@ func widths(t testing.TB, e calibrate.Engine, m *onnx.Model, src calibrate.Sourc
 		}
 	}
 	return w
+}
+
+// heapInUse is the size of the live Go heap.
+func heapInUse() uint64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
 }

@@ -101,7 +101,7 @@ func (b *builder) split(x string, axis int64, sizes []int64) []string {
 	return pieces
 }
 
-// output declares x, of any shape, as an output of the graph.
-func (b *builder) output(x string, dtype onnx.DType) {
-	b.graph.Output = append(b.graph.Output, onnx.NewValueInfo(x, dtype, nil))
+// output declares x as an output of the graph; nil dims leave its rank open.
+func (b *builder) output(x string, dtype onnx.DType, dims []onnx.Dim) {
+	b.graph.Output = append(b.graph.Output, onnx.NewValueInfo(x, dtype, dims))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // peekBytes bounds the activations that the first look takes out of the engine, as float32.
-const peekBytes = 16 << 20
+const peekBytes = 4 << 20
 
 // glimpse is what the first look found out about a value.
 type glimpse struct {
@@ -26,7 +26,7 @@ func peek(ctx context.Context, e Engine, m *onnx.Model, ix *onnx.Index, values [
 	if err != nil {
 		return nil, err
 	}
-	s, err := e.Open(ctx, r, SessionOptions{Threads: 1})
+	s, err := e.Open(ctx, r, SessionOptions{Threads: 1, Unoptimized: true}) // for two runs optimising does not pay
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func peekModel(m *onnx.Model, ix *onnx.Index, values []string) (*onnx.Model, []s
 	names := make([]string, len(values))
 	for i, v := range values {
 		names[i] = b.cast(v, onnx.Float)
-		b.output(names[i], onnx.Float)
+		b.output(names[i], onnx.Float, nil)
 	}
 	return r, names, nil
 }

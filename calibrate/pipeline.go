@@ -2,42 +2,34 @@ package calibrate
 
 import "context"
 
+// outcome is how a job of inOrder ended.
+type outcome[T any] struct {
+	result T
+	err    error
+}
+
 // inOrder calls do(0) … do(n-1), up to `workers` of them at once, and emit with each result, in order and
-// one at a time. At most `workers` results exist at any moment, whatever n: the next do starts only after
-// the oldest result has been emitted. The first error in the order of the jobs is returned; by then
-// every do has ended.
+// one at a time. At most `workers` results exist at any moment, whatever n: the next job starts only after
+// the oldest result has been emitted. The first error in the order of the jobs is returned; by then every
+// job has ended.
 func inOrder[T any](ctx context.Context, n, workers int, do func(context.Context, int) (T, error), emit func(int, T) error) error {
-	type outcome struct {
-		result T
-		err    error
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	start := func(i int) chan outcome {
-		done := make(chan outcome, 1)
-		go func() {
-			r, err := do(ctx, i)
-			done <- outcome{r, err}
-		}()
-		return done
-	}
-
-	var running []chan outcome // the jobs next-len(running) … next-1
+	var running []chan outcome[T] // of the jobs next-len(running) … next-1
 	var failed error
-	for next := 0; next < n || len(running) > 0; {
-		if failed == nil && next < n && len(running) < max(1, workers) {
-			running = append(running, start(next))
+	for next := 0; ; {
+		for failed == nil && next < n && len(running) < max(1, workers) {
+			running = append(running, start(ctx, next, do))
 			next++
-			continue
 		}
 		if len(running) == 0 {
-			break // failed, and all have ended
+			return failed
 		}
 		out := <-running[0]
 		i := next - len(running)
 		running = running[1:]
 		if failed != nil {
-			continue
+			continue // only waiting for the rest to end
 		}
 		if failed = out.err; failed == nil {
 			failed = emit(i, out.result)
@@ -46,5 +38,14 @@ func inOrder[T any](ctx context.Context, n, workers int, do func(context.Context
 			cancel()
 		}
 	}
-	return failed
+}
+
+// start runs do(i) in a goroutine of its own.
+func start[T any](ctx context.Context, i int, do func(context.Context, int) (T, error)) chan outcome[T] {
+	done := make(chan outcome[T], 1)
+	go func() {
+		r, err := do(ctx, i)
+		done <- outcome[T]{r, err}
+	}()
+	return done
 }

@@ -68,13 +68,13 @@ func newProbeGraph(m *onnx.Model, ix *onnx.Index) (*probeGraph, error) {
 	g.model = r
 	for _, v := range g.values {
 		shape := b.add("Concat", []string{b.ints(1), b.add("Shape", []string{v})}, onnx.Int("axis", 0))
-		b.output(shape, onnx.Int64)
+		b.output(shape, onnx.Int64, []onnx.Dim{{Size: -1}})
 		g.dims = append(g.dims, shape)
 	}
 	types := staticTypes(ix)
 	for _, v := range g.values {
 		if t := types[v]; t.IsInt() {
-			b.output(v, t)
+			b.output(v, t, nil)
 			g.ints = append(g.ints, v)
 		}
 	}

@@ -55,6 +55,7 @@ func fixedExtents(dims []int64) []extent {
 type view struct {
 	outer, inner extent
 	features     int64
+	rank         int // of the value itself
 }
 
 // viewOf returns the view of p in a value of these extents.
@@ -79,7 +80,7 @@ func viewOf(t Tap, p Part, axes []extent) (view, error) {
 	if scaling > 1 { // a relation between samples, not a value of each
 		return view{}, dynamicShape(p.Value)
 	}
-	v := view{outer: total(axes[:axis]), inner: total(axes[axis+1:]), features: size.size / p.inner()}
+	v := view{outer: total(axes[:axis]), inner: total(axes[axis+1:]), features: size.size / p.inner(), rank: len(axes)}
 	v.inner.size *= p.inner()
 	if v.outer.size == 0 || v.inner.size == 0 {
 		return view{}, fault.New(fault.Unsupported, "empty_value", "it has no elements").AtValue(p.Value)

@@ -62,7 +62,7 @@ func TestAccuracyOfSources(t *testing.T) {
 // TestAccuracyOfTwoHeads judges one file with two heads; it must do exactly as the two files alone.
 func TestAccuracyOfTwoHeads(t *testing.T) {
 	e := orttest.Engine(t)
-	a, b := load(t, "fmnist_mlp_a"), load(t, "fmnist_mlp_b")
+	a, b := load(t, "fmnist_frozen_a"), load(t, "fmnist_frozen_b")
 	merged := sideBySide(a, b)
 	src, labels := testData(t, merged)
 	tasks := []Task{{"a", classesA, "a_logits"}, {"b", classesB, "b_logits"}}
@@ -90,9 +90,9 @@ func TestAccuracyOfTwoHeads(t *testing.T) {
 			t.Errorf("%s: %+v, %v", tasks[i].Head, d, err)
 		}
 	}
-	// The rules differ on one sample in nine; which is better, 2,000 samples of this pair cannot tell.
+	// Two heads on one trunk differ in the scale of their logits, which this rule takes out.
 	gain, err := Compare(r.Joint.Standardised.Predictions, r.Joint.Softmax.Predictions)
-	if err != nil || gain.N != 2000 || gain.OnlyFirst+gain.OnlySecond < 100 || gain.Low > 0 || gain.High < 0 {
+	if err != nil || gain.N != 2000 || gain.Low < 5 {
 		t.Errorf("standardised against softmax: %+v, %v", gain, err)
 	}
 	for _, s := range SanityOf(calibration) {

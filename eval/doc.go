@@ -1,7 +1,7 @@
 // Package eval judges models: merged files and the files they were made of, by the same rules.
 //
 //	result, err := eval.Accuracy(ctx, engine, merged, tasks, test, labels, eval.AccuracyOptions{})
-//	fmt.Println(result.Tasks[0].Accuracy) // 95.86 % [95.00, 96.58] of 2000
+//	fmt.Println(result.Tasks[0].Accuracy) // 95.80 % [94.37, 96.88] of 1000
 //
 // Accuracy needs labels; Agreement compares a merged file with its sources without any; Latency and
 // Deployments time models against each other; SizeOf counts what they are made of.

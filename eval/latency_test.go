@@ -34,7 +34,7 @@ func TestSummarise(t *testing.T) {
 	for i := range hundred {
 		hundred[i], ones[i] = float64(i+1), 1
 	}
-	if r := ratioOf(hundred, ones); r != (Ratio{50.5, 40, 60}) && r != (Ratio{50.5, 40, 61}) {
+	if r := ratioOf(hundred, ones); r != (Ratio{50.5, 40, 61}) {
 		t.Errorf("%+v", r)
 	}
 }
@@ -84,7 +84,7 @@ func TestLatency(t *testing.T) {
 	if !ok || len(both.RoundsMS) != 7 || both.MedianMS < 3 || both.P95MS < both.MedianMS {
 		t.Errorf("%+v", both)
 	}
-	if both.Ratio.Value < 2 || both.Ratio.Value > 4 { // 3 but for the clock's jitter
+	if both.Ratio.Value < 1.5 || both.Ratio.Value > 6 { // 3, but on a busy machine naps take longer
 		t.Errorf("ratio %+v", both.Ratio)
 	}
 	if one, _ := r.Times("one", 1); one.Ratio != (Ratio{1, 1, 1}) {

@@ -77,27 +77,9 @@ func (m *Model) resolveExternal(dir string) error {
 
 // readExternal replaces t's reference by its bytes (ONNX: docs/ExternalData.md).
 func readExternal(t *TensorProto, dir string, files map[string]*os.File) error {
-	bad := func(format string, args ...any) error {
-		return fault.New(fault.Model, "external_data", format, args...).AtValue(t.GetName())
-	}
-	var location string
-	var offset, length int64 = 0, -1
-	for _, kv := range t.GetExternalData() {
-		var err error
-		switch kv.GetKey() {
-		case "location":
-			location = kv.GetValue()
-		case "offset":
-			offset, err = strconv.ParseInt(kv.GetValue(), 10, 64)
-		case "length":
-			length, err = strconv.ParseInt(kv.GetValue(), 10, 64)
-			if length < 0 {
-				return bad("external data: bad length %q", kv.GetValue())
-			}
-		}
-		if err != nil || offset < 0 {
-			return bad("external data: bad %s %q", kv.GetKey(), kv.GetValue())
-		}
+	location, offset, length, err := externalRange(t)
+	if err != nil {
+		return err
 	}
 	f, err := openExternal(location, dir, files)
 	if err != nil {
@@ -105,20 +87,46 @@ func readExternal(t *TensorProto, dir string, files map[string]*os.File) error {
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return bad("external data %q: %v", location, err)
+		return badExternal(t, "%q: %v", location, err)
 	}
 	if length < 0 {
 		length = info.Size() - offset
 	}
-	if offset > info.Size() || length > info.Size()-offset || length < 0 {
-		return bad("external data %q has %d bytes, the model wants %d from %d on", location, info.Size(), length, offset)
+	if offset > info.Size() || length > info.Size()-offset {
+		return badExternal(t, "%q has %d bytes, the model wants %d from %d on", location, info.Size(), length, offset)
 	}
 	raw := make([]byte, length)
 	if _, err := io.ReadFull(io.NewSectionReader(f, offset, length), raw); err != nil {
-		return bad("external data %q: %v", location, err)
+		return badExternal(t, "%q: %v", location, err)
 	}
 	t.RawData, t.ExternalData, t.DataLocation = raw, nil, nil
 	return nil
+}
+
+func badExternal(t *TensorProto, format string, args ...any) error {
+	return fault.New(fault.Model, "external_data", "external data "+format, args...).AtValue(t.GetName())
+}
+
+// externalRange is where t's bytes lie; the length is -1 where they go to the end of the file.
+func externalRange(t *TensorProto) (location string, offset, length int64, err error) {
+	length = -1
+	for _, kv := range t.GetExternalData() {
+		switch key, value := kv.GetKey(), kv.GetValue(); key {
+		case "location":
+			location = value
+		case "offset", "length":
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err != nil || n < 0 {
+				return "", 0, 0, badExternal(t, "has a bad %s %q", key, value)
+			}
+			if key == "offset" {
+				offset = n
+			} else {
+				length = n
+			}
+		}
+	}
+	return location, offset, length, nil
 }
 
 // openExternal opens a file that must lie below dir, symbolic links resolved: a model file must not be

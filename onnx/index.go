@@ -50,33 +50,15 @@ func bad(format string, args ...any) *fault.Error {
 
 // define notes where every value comes from.
 func (ix *Index) define() error {
-	for _, t := range ix.Graph.GetInitializer() {
-		if _, twice := ix.inits[t.GetName()]; twice {
-			return bad("two initializers of one name").AtValue(t.GetName())
-		}
-		ix.inits[t.GetName()] = t
-	}
-	if sparse := ix.Graph.GetSparseInitializer(); len(sparse) > 0 {
-		return fault.New(fault.Unsupported, "sparse_initializer", "sparse initializers are not supported").
-			AtValue(sparse[0].GetValues().GetName()).WithHint("export the model with dense weights")
-	}
-	for _, in := range ix.Graph.GetInput() {
-		if _, isInit := ix.inits[in.GetName()]; isInit { // before IR version 4 initializers are inputs too
-			continue
-		}
-		if _, twice := ix.inputs[in.GetName()]; twice {
-			return bad("two inputs of one name").AtValue(in.GetName())
-		}
-		ix.inputs[in.GetName()] = in
+	if err := ix.defineGiven(); err != nil {
+		return err
 	}
 	for _, n := range ix.Graph.GetNode() {
 		for _, out := range n.GetOutput() {
 			if out == "" {
 				continue
 			}
-			_, isInput := ix.inputs[out]
-			_, isInit := ix.inits[out]
-			if ix.producer[out] != nil || isInput || isInit {
+			if ix.Has(out) {
 				return bad("made twice").AtNode(NodeName(n)).AtValue(out)
 			}
 			ix.producer[out] = n
@@ -87,6 +69,30 @@ func (ix *Index) define() error {
 			return bad("the graph's output is never made").AtValue(out.GetName())
 		}
 		ix.outputs[out.GetName()] = out
+	}
+	return nil
+}
+
+// defineGiven notes the values that no node makes.
+func (ix *Index) defineGiven() error {
+	if sparse := ix.Graph.GetSparseInitializer(); len(sparse) > 0 {
+		return fault.New(fault.Unsupported, "sparse_initializer", "sparse initializers are not supported").
+			AtValue(sparse[0].GetValues().GetName()).WithHint("export the model with dense weights")
+	}
+	for _, t := range ix.Graph.GetInitializer() {
+		if ix.Has(t.GetName()) {
+			return bad("two initializers of one name").AtValue(t.GetName())
+		}
+		ix.inits[t.GetName()] = t
+	}
+	for _, in := range ix.Graph.GetInput() {
+		if ix.inits[in.GetName()] != nil { // before IR version 4 initializers are inputs too
+			continue
+		}
+		if ix.Has(in.GetName()) {
+			return bad("two inputs of one name").AtValue(in.GetName())
+		}
+		ix.inputs[in.GetName()] = in
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // Repair corrects the linear nodes of a merged trunk in place (refit.Repair): fit are the samples that the
 // corrections are computed on, held those that judge them.
 func (p *Prepared) Repair(ctx context.Context, e calibrate.Engine, t *merge.Trunk, as merge.Assignments, stats *Statistics, m *merge.Merged, fit, held calibrate.Source, o refit.Options) ([]refit.Outcome, error) {
-	nodes := p.repairNodes(t, as, stats)
+	nodes := p.RepairNodes(t, as, stats)
 	if len(nodes) == 0 {
 		return nil, nil
 	}
@@ -26,8 +26,8 @@ func (p *Prepared) Repair(ctx context.Context, e calibrate.Engine, t *merge.Trun
 	return refit.Repair(ctx, e, m.Model, side.Model, nodes, fit, held, o)
 }
 
-// repairNodes describes the trunk's linear nodes with the statistics that they should have.
-func (p *Prepared) repairNodes(t *merge.Trunk, as merge.Assignments, stats *Statistics) []refit.Node {
+// RepairNodes describes the trunk's linear nodes with the statistics that they should have.
+func (p *Prepared) RepairNodes(t *merge.Trunk, as merge.Assignments, stats *Statistics) []refit.Node {
 	tp := tapper{p.Sources, t}
 	var nodes []refit.Node
 	for _, k := range tp.linear() {

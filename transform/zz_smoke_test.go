@@ -113,6 +113,18 @@ func TestSmoke(t *testing.T) {
 			if method == "full" {
 				continue
 			}
+			m2 := must(merge.Build(p.Sources, tr, as, merge.Options{}))
+			start = time.Now()
+			fits, err := p.LeastSquares(ctx, e, tr, as, m2, fit, held, refit.Options{Workers: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Println(method, rep, "LS      ", accuracy(e, m2, test), len(fits), time.Since(start))
+			if os.Getenv("V") != "" {
+				for _, f := range fits {
+					fmt.Printf("   %+v\n", f)
+				}
+			}
 			start = time.Now()
 			out, err := p.Repair(ctx, e, tr, as, stats, m, fit, heldOr(held), refit.Options{Workers: 2})
 			if err != nil {

@@ -96,6 +96,13 @@ func TestNodes(t *testing.T) {
 			node("Clip", "y", in("x", "low", "high")), 2 * 6 * 64, 0},
 		{"Reshape's target is no parameter", newBuilder().input("x", image...).constant("to", onnx.Int64, 4).
 			node("Reshape", "y", in("x", "to")), 0, 0},
+		{"GridSample", newBuilder().input("x", image...).weight("grid", 1, 5, 5, 2).
+			node("GridSample", "y", in("x", "grid")), 7 * 6 * 25, 50},
+		{"a bicubic GridSample", newBuilder().input("x", image...).weight("grid", 1, 5, 5, 2).
+			node("GridSample", "y", in("x", "grid"), onnx.StringAttr("mode", "bicubic")), 31 * 6 * 25, 50},
+		{"GridSample of the nearest", newBuilder().input("x", image...).weight("grid", 1, 5, 5, 2).
+			node("GridSample", "y", in("x", "grid"), onnx.StringAttr("mode", "nearest")), 0, 50},
+		{"LRN over 5", newBuilder().input("x", image...).node("LRN", "y", in("x"), onnx.Int("size", 5)), 14 * 6 * 64, 0},
 		{"what no input reaches is free", newBuilder().input("x", image...).weight("w", 6, 1, 1).weight("s", 6, 1, 1).
 			node("Mul", "ws", in("w", "s")).node("Add", "y", in("x", "ws")), 6 * 64, 12},
 		{"a shared weight counts once", newBuilder().input("x", onnx.Static(1, 4)...).weight("w", 4, 4).
@@ -218,6 +225,39 @@ func TestUnknown(t *testing.T) {
 	}
 	if _, ok := r.Node(&onnx.Node{}); ok {
 		t.Error("a foreign node has a cost")
+	}
+}
+
+// TestDamaged: nodes that contradict themselves are listed, and nothing panics.
+func TestDamaged(t *testing.T) {
+	vector := shape.Value{HasRank: true, Dims: []shape.Dim{{Size: 4}}}
+	shapes := shape.Shapes{"x": vector, "w": vector, "y": vector}
+	einsum := func(equation string) *onnx.Attribute { return onnx.StringAttr("equation", equation) }
+	tests := []struct {
+		node *onnx.Node
+		why  string
+	}{
+		{onnx.NewNode("Conv", "n", in("x", "w"), in("y")), `the rank of "w" is below 3`},
+		{onnx.NewNode("Conv", "n", in("x"), in("y")), "input 1 is missing"},
+		{onnx.NewNode("LSTM", "n", in("x", "", "w"), in("y")), `the rank of "x" is below 3`},
+		{onnx.NewNode("MatMul", "n", nil, nil), "input 0 is missing"},
+		{onnx.NewNode("Relu", "n", in("x"), nil), "there is no output"},
+		{onnx.NewNode("Einsum", "n", in("x", "w"), in("y"), einsum("i->i")), "the equation has 1 terms for 2 inputs"},
+		{onnx.NewNode("Einsum", "n", in("x"), in("y"), einsum("ij->i")), `the term "ij" does not fit the rank 1`},
+		{onnx.NewNode("Einsum", "n", in("z"), in("y"), einsum("->")), `the shape of "z" is not known`},
+	}
+	for _, test := range tests {
+		if count, why := flops(test.node, shapes); count != 0 || why != test.why {
+			t.Errorf("%s: %d, %q; want %q", test.node.GetOpType(), count, why, test.why)
+		}
+	}
+}
+
+func TestContrib(t *testing.T) {
+	m := newBuilder().input("x", onnx.Static(1, 4)...).node("QuickGelu", "y", in("x")).model()
+	m.Graph().Node[0].Domain = &[]string{"com.microsoft"}[0]
+	if r := mustCost(t, m); r.FLOPs != 20 || r.Nodes[0].Op != "com.microsoft.QuickGelu" {
+		t.Errorf("%+v", r)
 	}
 }
 

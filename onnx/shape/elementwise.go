@@ -129,22 +129,23 @@ func binaryBool(c *call) ([]Value, error) {
 func oneWay(c *call) ([]Value, error) {
 	a, b := c.in(0), c.in(1)
 	if c.opset >= 9 && a.HasRank && b.HasRank {
-		if err := c.fits(a.Dims, b.Dims, 0, 1); err != nil {
+		if err := c.fits(a.Dims, 1); err != nil {
 			return nil, err
 		}
 	}
 	return passThrough(c)
 }
 
-// fits refuses b (the input slotB) where it cannot be broadcast to a without a growing.
-func (c *call) fits(a, b []Dim, slotA, slotB int) error {
-	ok := len(b) <= len(a)
+// fits refuses an input that cannot be broadcast to dims without these growing.
+func (c *call) fits(dims []Dim, slot int) error {
+	b := c.in(slot).Dims
+	ok := len(b) <= len(dims)
 	for i := 0; ok && i < len(b); i++ {
-		x, y := a[len(a)-len(b)+i], b[i]
+		x, y := dims[len(dims)-len(b)+i], b[i]
 		ok = !x.Known() || !y.Known() || y.Size == 1 || x == y
 	}
 	if !ok {
-		return c.mismatch("%s cannot be broadcast to %s", c.show(slotB), c.show(slotA))
+		return c.mismatch("%s cannot be broadcast to %s", c.show(slot), format(dims))
 	}
 	return nil
 }

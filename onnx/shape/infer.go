@@ -1,7 +1,9 @@
 package shape
 
 import (
+	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -53,7 +55,7 @@ func Infer(m *onnx.Model, o Options) (Shapes, error) {
 		inf.shapes[t.GetName()] = v
 	}
 	for _, in := range ix.Inputs() {
-		inf.shapes[in.GetName()] = named(in.GetName(), inf.inputValue(in, o.InputDims[in.GetName()]))
+		inf.shapes[in.GetName()] = inf.inputValue(in, o.InputDims[in.GetName()])
 	}
 	for _, n := range ix.Order {
 		if err := inf.node(n); err != nil {
@@ -77,29 +79,43 @@ func declarations(g *onnx.Graph) map[string]*onnx.ValueInfo {
 
 // bind checks the bindings of inputs and notes the symbols that they bind.
 func (inf *inference) bind(dims map[string][]int64) error {
-	known := map[string]bool{}
+	left := len(dims)
 	for _, in := range inf.index.Inputs() { // in the graph's order, so that errors do not depend on a map's
-		known[in.GetName()] = true
 		bound, ok := dims[in.GetName()]
 		if !ok {
 			continue
 		}
-		_, declared, _ := onnx.TensorType(in)
-		if declared == nil {
-			continue
-		}
-		if len(bound) != len(declared) {
-			return bindError(in.GetName(), "rank %d asked for, rank %d declared", len(bound), len(declared))
-		}
-		for i, d := range declared {
-			if err := inf.bindDim(in.GetName(), i, d, bound[i]); err != nil {
-				return err
-			}
+		left--
+		if err := inf.bindInput(in, bound); err != nil {
+			return err
 		}
 	}
+	if left > 0 {
+		return bindError(inf.strangers(dims), "the model has no such input")
+	}
+	return nil
+}
+
+// strangers names the bindings of inputs that the model does not have.
+func (inf *inference) strangers(dims map[string][]int64) string {
+	var names []string
 	for name := range dims {
-		if !known[name] {
-			return bindError(name, "the model has no such input")
+		if inf.index.Input(name) == nil {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return strings.Join(names, ", ")
+}
+
+func (inf *inference) bindInput(in *onnx.ValueInfo, bound []int64) error {
+	_, declared, _ := onnx.TensorType(in)
+	if declared != nil && len(bound) != len(declared) {
+		return bindError(in.GetName(), "rank %d asked for, rank %d declared", len(bound), len(declared))
+	}
+	for i, d := range declared {
+		if err := inf.bindDim(in.GetName(), i, d, bound[i]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -112,12 +128,13 @@ func (inf *inference) bindDim(input string, axis int, d onnx.Dim, size int64) er
 	if d.Size >= 0 && d.Size != size {
 		return bindError(input, "axis %d is declared as %d and cannot be %d", axis, d.Size, size)
 	}
-	if old, twice := inf.bound[d.Param]; twice && old != size && d.Param != "" {
+	if d.Param == "" {
+		return nil
+	}
+	if old, twice := inf.bound[d.Param]; twice && old != size {
 		return bindError(input, "axis %d: %q is %d already and cannot be %d", axis, d.Param, old, size)
 	}
-	if d.Param != "" {
-		inf.bound[d.Param] = size
-	}
+	inf.bound[d.Param] = size
 	return nil
 }
 
@@ -125,7 +142,8 @@ func bindError(input, format string, args ...any) error {
 	return fault.New(fault.Usage, "input_dims", format, args...).AtValue(input)
 }
 
-// inputValue is an input as declared, with its symbols bound.
+// inputValue is an input as declared, with its symbols bound. A size that is declared without a symbol gets one
+// of its own: to know an input's size is up to the caller, so it is not made up.
 func (inf *inference) inputValue(in *onnx.ValueInfo, bound []int64) Value {
 	v := inf.declaredValue(in)
 	if !v.HasRank && bound != nil {
@@ -136,6 +154,7 @@ func (inf *inference) inputValue(in *onnx.ValueInfo, bound []int64) Value {
 			v.Dims[i] = num(bound[i])
 		}
 	}
+	v.Dims = nameAll(v.Dims, in.GetName()+"@", "")
 	return v
 }
 
@@ -156,7 +175,7 @@ func (inf *inference) declaredValue(info *onnx.ValueInfo) Value {
 }
 
 func (inf *inference) declaredDim(d onnx.Dim) Dim {
-	if size, ok := inf.bound[d.Param]; ok && d.Param != "" {
+	if size, ok := inf.bound[d.Param]; ok && d.Size < 0 {
 		return num(size)
 	}
 	switch {

@@ -118,8 +118,11 @@ func TestInputsWithoutSizes(t *testing.T) {
 		a = Add(x, z)
 		b = Relu(y)`, shape.Options{})
 	expect(t, shapes, map[string]string{
-		"x": "float32[?x.0,3]", "a": "float32[?x.0,3]", "y": "float32?", "b": "float32?",
+		"x": "float32[x@0,3]", "a": "float32[x@0,3]", "y": "float32?", "b": "float32?",
 	})
+	if got := shape.Unknown(shapes); !slices.Equal(got, []string{"b", "y"}) {
+		t.Errorf("unknown: %v", got)
+	}
 }
 
 // Every operator with a rule occurs in a case.

@@ -41,6 +41,18 @@ func withInts(shape rule, f func(a, b Dim) Dim) rule {
 	}
 }
 
+// negate keeps contents that are numbers.
+func negate(c *call) ([]Value, error) {
+	v := c.in(0)
+	v.Ints = zipInts(v.Dims, []Value{v}, func(x []Dim) Dim {
+		if !x[0].Known() {
+			return unknown
+		}
+		return num(-x[0].Size)
+	})
+	return []Value{v}, nil
+}
+
 // quotient is integer division as ONNX has it: towards zero. Symbols stand for sizes, which are not negative.
 func quotient(a, b Dim) Dim {
 	if a.Known() && b.Known() && b.Size != 0 {

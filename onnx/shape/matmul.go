@@ -26,7 +26,7 @@ func gemm(c *call) ([]Value, error) {
 	}
 	out := []Dim{m, n}
 	if bias := c.in(2); bias.HasRank && c.opset >= 7 {
-		if err := c.fits(out, bias.Dims, 1, 2); err != nil {
+		if err := c.fits(out, 2); err != nil {
 			return nil, err
 		}
 	}

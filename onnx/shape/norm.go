@@ -67,7 +67,7 @@ func layerNorm(c *call) ([]Value, error) {
 	}
 	for _, slot := range []int{1, 2} {
 		if p := c.in(slot); p.HasRank {
-			if err := c.fits(x.Dims, p.Dims, 0, slot); err != nil {
+			if err := c.fits(x.Dims, slot); err != nil {
 				return nil, err
 			}
 		}

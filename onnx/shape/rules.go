@@ -11,7 +11,7 @@ var rules = map[string]rule{
 	"Clip": passThrough, "Cos": passThrough, "Cosh": passThrough, "Elu": passThrough, "Erf": passThrough,
 	"Exp": passThrough, "Floor": passThrough, "Gelu": passThrough, "HardSigmoid": passThrough,
 	"HardSwish": passThrough, "LeakyRelu": passThrough, "Log": passThrough, "Mish": passThrough,
-	"Neg": passThrough, "Reciprocal": passThrough, "Relu": passThrough, "Round": passThrough, "Selu": passThrough,
+	"Neg": negate, "Reciprocal": passThrough, "Relu": passThrough, "Round": passThrough, "Selu": passThrough,
 	"Shrink": passThrough, "Sigmoid": passThrough, "Sign": passThrough, "Sin": passThrough, "Sinh": passThrough,
 	"Softplus": passThrough, "Softsign": passThrough, "Sqrt": passThrough, "Swish": passThrough,
 	"Tan": passThrough, "Tanh": passThrough, "ThresholdedRelu": passThrough,

@@ -42,42 +42,59 @@ func slice(c *call) ([]Value, error) {
 
 // cuts reads the arguments; ok is false where not even the axes are known.
 func (c *call) cuts(rank int) (cuts []cut, ok bool, err error) {
-	var starts, ends, steps []Dim
-	axes, present := onnx.AttrInts(c.node, "axes"), onnx.Attr(c.node, "axes") != nil
-	if c.opset < 10 {
-		starts, ends = nums(onnx.AttrInts(c.node, "starts")...), nums(onnx.AttrInts(c.node, "ends")...)
-	} else {
-		var okStarts, okEnds, okAxes bool
-		starts, okStarts = c.sizes(1)
-		ends, okEnds = c.sizes(2)
-		axes, present, okAxes = c.list("", 3)
-		if !okStarts || !okEnds || !okAxes {
-			return nil, false, nil
-		}
-		if c.has(4) {
-			if steps, ok = c.sizes(4); !ok {
-				return nil, false, nil
-			}
-		}
+	args, ok := c.sliceArgs()
+	if !ok {
+		return nil, false, nil
 	}
-	if !present {
-		axes = upTo(len(starts))
+	if args.axes == nil {
+		args.axes = upTo(len(args.starts))
 	}
-	at, err := c.normals(axes, rank)
+	at, err := c.normals(args.axes, rank)
 	if err != nil {
 		return nil, false, err
 	}
-	if len(starts) != len(ends) || len(starts) != len(at) || steps != nil && len(steps) != len(at) {
-		return nil, false, c.mismatch("%d starts, %d ends, %d axes", len(starts), len(ends), len(at))
+	n := len(at)
+	if len(args.starts) != n || len(args.ends) != n || args.steps != nil && len(args.steps) != n {
+		return nil, false, c.mismatch("%d starts, %d ends, %d axes", len(args.starts), len(args.ends), n)
 	}
 	for i, a := range at {
-		s := cut{a, starts[i], ends[i], num(1)}
-		if steps != nil {
-			s.step = steps[i]
+		s := cut{a, args.starts[i], args.ends[i], num(1)}
+		if args.steps != nil {
+			s.step = args.steps[i]
 		}
 		cuts = append(cuts, s)
 	}
 	return cuts, true, nil
+}
+
+// sliceArgs is the arguments of a Slice; axes and steps are nil where they are left out.
+type sliceArgs struct {
+	starts, ends, steps []Dim
+	axes                []int64
+}
+
+func (c *call) sliceArgs() (args sliceArgs, ok bool) {
+	if c.opset < 10 {
+		args.starts = nums(onnx.AttrInts(c.node, "starts")...)
+		args.ends = nums(onnx.AttrInts(c.node, "ends")...)
+		args.axes = onnx.AttrInts(c.node, "axes")
+		return args, true
+	}
+	if args.starts, ok = c.sizes(1); !ok {
+		return args, false
+	}
+	if args.ends, ok = c.sizes(2); !ok {
+		return args, false
+	}
+	if c.has(3) {
+		if args.axes, ok = c.ints(3); !ok {
+			return args, false
+		}
+	}
+	if c.has(4) {
+		args.steps, ok = c.sizes(4)
+	}
+	return args, ok
 }
 
 // size is the length of the cut through an axis of size d.

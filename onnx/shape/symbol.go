@@ -37,7 +37,7 @@ func factors(d Dim) (int64, []string) {
 	if d.Known() {
 		return d.Size, nil
 	}
-	if isSum(d.Sym) {
+	if isCompound(d.Sym) {
 		return 1, []string{"(" + d.Sym + ")"}
 	}
 	parts := splitTop(d.Sym)
@@ -47,8 +47,8 @@ func factors(d Dim) (int64, []string) {
 	return 1, parts
 }
 
-// isSum reports whether s has a + or - (or any other space) outside parentheses.
-func isSum(s string) bool {
+// isCompound reports whether s has a sum or a quotient outside parentheses.
+func isCompound(s string) bool {
 	depth := 0
 	for _, r := range s {
 		switch r {
@@ -56,7 +56,7 @@ func isSum(s string) bool {
 			depth++
 		case ')':
 			depth--
-		case ' ':
+		case ' ', '/': // sums are written with spaces
 			if depth == 0 {
 				return true
 			}
@@ -99,18 +99,18 @@ func fromFactors(c int64, syms []string) Dim {
 	return symbol(s)
 }
 
-// unwrap removes the parentheses that factors put around a sum.
+// unwrap removes the parentheses that factors puts around a compound.
 func unwrap(s string) string {
 	if inner, ok := strings.CutPrefix(s, "("); ok && strings.HasSuffix(inner, ")") {
-		if inner = inner[:len(inner)-1]; isSum(inner) && isSumWhole(inner) {
+		if inner = inner[:len(inner)-1]; isCompound(inner) && isBalanced(inner) {
 			return inner
 		}
 	}
 	return s
 }
 
-// isSumWhole reports whether the parentheses of s are balanced at every place.
-func isSumWhole(s string) bool {
+// isBalanced reports whether every parenthesis of s has its counterpart in s.
+func isBalanced(s string) bool {
 	depth := 0
 	for _, r := range s {
 		switch r {

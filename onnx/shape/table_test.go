@@ -590,6 +590,7 @@ var ruleTable = []ruleCase{
 		f = Cast(s) {to=1}
 		e = Equal(s, s)
 		x2 = Max(two, two)
+		minus = Neg(two)
 		output f`, want: `a int64[3]=[N + 2,8,H + 2]
 		b int64[3]=[N,6,H]
 		c int64[3]=[N·N,36,H·H]
@@ -602,7 +603,8 @@ var ruleTable = []ruleCase{
 		i int32[3]=[N,6,H]
 		f float32[3]
 		e bool[3]=[1,1,1]
-		x2 int64[1]=[2]`},
+		x2 int64[1]=[2]
+		minus int64[1]=[-2]`},
 	{name: "contents through the other operators", text: `input x f32[N,6,H]
 		ax = init i64[1]{0}
 		s = Shape(x)

@@ -10,8 +10,8 @@ import (
 
 // Dim is a size, or an entry of a small integer tensor: either a number or a symbol.
 //
-// A number has no Sym. An unknown one has Size -1 and a Sym that names it: declared by the file ("batch"),
-// derived from declared ones ("4·batch"), or, beginning with a question mark, made up. An entry of Ints may be
+// A number has no Sym. An unknown one has Size -1 and a Sym that names it: declared by the file ("batch"), a
+// nameless size of an input ("x@0"), derived from these ("4·batch"), or, with a question mark, made up. An entry of Ints may be
 // the number -1 (as in a Reshape target), so Known, and not the sign of Size, tells the two apart.
 type Dim struct {
 	Size int64
@@ -125,8 +125,8 @@ func numbers(dims []Dim) ([]int64, bool) {
 // Shapes holds every value of a model's main graph by name: inputs, initializers and node outputs.
 type Shapes map[string]Value
 
-// Unknown lists, sorted, the values whose rank or whose sizes are not known and not tied to a declared
-// symbol either: those that only running the model can tell.
+// Unknown lists, sorted, the values whose rank is unknown or some of whose sizes do not follow from those of the
+// inputs: what only running the model can tell.
 func Unknown(s Shapes) []string {
 	var names []string
 	for name, v := range s {

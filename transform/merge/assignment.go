@@ -53,9 +53,24 @@ func Select(z match.Zip, score []float64) Assignment {
 // Assignments holds one assignment for each space of a trunk.
 type Assignments map[*space.Space]Assignment
 
+// segmentSize is the number of positions of a segment after the merge; -1 where unknown.
+func (as Assignments) segmentSize(seg space.Segment) int {
+	if stays(seg) {
+		return seg.Size
+	}
+	return as[seg.Space].Width * seg.Inner
+}
+
+// stays is true of positions that no assignment moves: aligned ones, and pinned features, which are in a
+// trunk only where all models have the same.
+func stays(seg space.Segment) bool { return seg.Space == nil || seg.Space.Mode == space.Pinned }
+
 // check reports an assignment that does not fit its space.
 func (as Assignments) check(spaces []*space.Space, models int) error {
 	for _, s := range spaces {
+		if s.Mode == space.Pinned {
+			continue
+		}
 		a, ok := as[s]
 		if !ok {
 			return fault.New(fault.Internal, "no_assignment", "space %q has no assignment", s.Name)
@@ -67,11 +82,24 @@ func (as Assignments) check(spaces []*space.Space, models int) error {
 		if err := a.Validate(); err != nil {
 			return fault.Wrap(fault.Usage, "bad_assignment", err, "space %q", s.Name)
 		}
+		if s.Mode == space.Permute && !oneEach(a.Zip, s.Dim) {
+			return fault.New(fault.Usage, "bad_assignment", "space %q: every merged feature must take one feature of each model: %s",
+				s.Name, s.Reasons())
+		}
 		if s.Fixed != "" && a.Width != s.Dim {
 			return fault.New(fault.Unsupported, "fixed_width", "the width of space %q cannot change: %s", s.Name, s.Fixed)
 		}
 	}
 	return nil
+}
+
+// oneEach reports whether every merged feature takes exactly one feature of each model.
+func oneEach(z match.Zip, dim int) bool {
+	seen := map[[2]int]bool{}
+	for k, m := range z.Of {
+		seen[[2]int{k / dim, m}] = true
+	}
+	return z.Width == dim && len(seen) == len(z.Of)
 }
 
 // axisMap says where the positions of one model's axis go in the merged axis.
@@ -87,7 +115,7 @@ type axisMap struct {
 func (as Assignments) mapAxis(layout space.Layout, model, models, size int) axisMap {
 	m := axisMap{to: make([]int, 0, size), coef: make([]float64, 0, size)}
 	for _, seg := range layout {
-		if seg.Space == nil {
+		if stays(seg) {
 			n := seg.Size
 			if n < 0 {
 				n = size - len(m.to)

@@ -1,13 +1,10 @@
 package merge
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
-	"github.com/onnx-zip/onnx-zip/onnx/shape"
-	"github.com/onnx-zip/onnx-zip/transform/space"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -23,6 +20,8 @@ type Merged struct {
 	Model *onnx.Model
 	// Nodes maps each trunk group to its node in the merged graph.
 	Nodes map[int]*onnx.Node
+	// Values[i] maps the values that model i computes in its head to their names in the merged graph.
+	Values []map[string]string
 	// Outputs[i] holds the names of model i's outputs in the merged graph, in model i's order.
 	Outputs [][]string
 	// Gathers counts the Gather nodes that hand features to heads in their own order.
@@ -40,7 +39,10 @@ func Build(s *Sources, t *Trunk, as Assignments, o Options) (*Merged, error) {
 		out:      &Merged{Nodes: map[int]*onnx.Node{}},
 		graph:    &onnx.Graph{Name: proto.String("onnx-zip")},
 		gathered: map[string]string{},
-		taken:    map[string]bool{},
+		inits:    map[string]int{},
+	}
+	if err := b.nameAll(); err != nil {
+		return nil, err
 	}
 	b.inputs()
 	for _, k := range t.Groups {
@@ -57,7 +59,7 @@ func Build(s *Sources, t *Trunk, as Assignments, o Options) (*Merged, error) {
 	if _, err := onnx.NewIndex(b.graph); err != nil {
 		return nil, fault.Wrap(fault.Internal, "invalid_merge", err, "the merged graph is invalid")
 	}
-	return b.out, nil
+	return b.out, b.checkShapes()
 }
 
 // builder is the state of one Build.
@@ -69,10 +71,11 @@ type builder struct {
 	out      *Merged
 	graph    *onnx.Graph
 	gathered map[string]string // "model value" → the value in model's own order
-	taken    map[string]bool   // names of outputs
+	inits    map[string]int    // name of an initializer → its place in the graph's list
+	names    *names
 }
 
-// inputs declares the shared inputs: model 0's, a dim symbolic where it is in any source.
+// inputs declares the shared inputs: model 0's, a dim static where it is in any source.
 func (b *builder) inputs() {
 	for _, row := range b.s.Pairing.Inputs {
 		info := onnx.Clone(b.s.Models[0].Index.Input(row[0]))
@@ -113,19 +116,16 @@ func (b *builder) trunkNode(k int) error {
 	return nil
 }
 
-func (b *builder) initializer(name string, t *onnx.Tensor) {
-	b.graph.Initializer = append(b.graph.Initializer, t.Proto(name))
-}
+// initializer adds an initializer, or replaces the one of that name.
+func (b *builder) initializer(name string, t *onnx.Tensor) { b.initializerProto(t.Proto(name)) }
 
-// setInitializer replaces an initializer that was added before.
-func (b *builder) setInitializer(name string, t *onnx.Tensor) {
-	for i, old := range b.graph.Initializer {
-		if old.GetName() == name {
-			b.graph.Initializer[i] = t.Proto(name)
-			return
-		}
+func (b *builder) initializerProto(t *onnx.TensorProto) {
+	if at, ok := b.inits[t.GetName()]; ok {
+		b.graph.Initializer[at] = t
+		return
 	}
-	b.initializer(name, t)
+	b.inits[t.GetName()] = len(b.graph.Initializer)
+	b.graph.Initializer = append(b.graph.Initializer, t)
 }
 
 // wrap makes the model around the graph: the highest opset and IR version of the sources, metadata.
@@ -141,10 +141,14 @@ func (b *builder) wrap() *onnx.ModelProto {
 	for _, src := range b.s.Models {
 		m.IrVersion = proto.Int64(max(m.GetIrVersion(), src.Model.Proto.GetIrVersion()))
 		for _, op := range src.Model.Proto.GetOpsetImport() {
-			if !slices.Contains(domains, op.GetDomain()) {
-				domains = append(domains, op.GetDomain())
+			d := op.GetDomain()
+			if d == "ai.onnx" { // the default domain's other name
+				d = ""
 			}
-			versions[op.GetDomain()] = max(versions[op.GetDomain()], op.GetVersion())
+			if !slices.Contains(domains, d) {
+				domains = append(domains, d)
+			}
+			versions[d] = max(versions[d], op.GetVersion())
 		}
 	}
 	for _, d := range domains {
@@ -179,41 +183,4 @@ func mergeMetadata(s *Sources) []*onnx.KeyValue {
 		}
 	}
 	return out
-}
-
-// mergedSize is the number of positions of a trunk axis after the merge; -1 where unknown.
-func (b *builder) mergedSize(layout space.Layout) int {
-	n := 0
-	for _, seg := range layout {
-		switch {
-		case seg.Space != nil:
-			n += b.as[seg.Space].Width * seg.Inner
-		case seg.Size < 0:
-			return -1
-		default:
-			n += seg.Size
-		}
-	}
-	return n
-}
-
-// dims is the merged shape of a trunk value of model 0.
-func (b *builder) dims(value string) []shape.Dim {
-	out := append([]shape.Dim(nil), b.s.Models[0].Shapes[value].Dims...)
-	for k, l := range b.t.Analysis.Layouts(0, value) {
-		if k < len(out) && !l.Aligned() {
-			out[k].Size = int64(b.mergedSize(l))
-		}
-	}
-	return out
-}
-
-func (b *builder) unique(name string) string {
-	for k := 2; b.taken[name]; k++ {
-		if next := fmt.Sprintf("%s_%d", name, k); !b.taken[next] {
-			name = next
-		}
-	}
-	b.taken[name] = true
-	return name
 }

@@ -13,6 +13,8 @@ import (
 // folded into the weights that read them where there are some (W_i·U_i), by a Gather elsewhere.
 func (b *builder) head(i int) error {
 	src := b.s.Models[i]
+	values := map[string]string{}
+	b.out.Values = append(b.out.Values, values)
 	for _, n := range b.headNodes(i) {
 		clone := onnx.Clone(n)
 		clone.Name = proto.String(b.scoped(i, n.GetName()))
@@ -28,6 +30,7 @@ func (b *builder) head(i int) error {
 		}
 		for k, out := range n.GetOutput() {
 			clone.Output[k] = b.headValue(i, out)
+			values[out] = clone.Output[k]
 		}
 		if err := b.foldUnmerge(i, n, clone); err != nil {
 			return err
@@ -37,7 +40,7 @@ func (b *builder) head(i int) error {
 	var outputs []string
 	for _, v := range src.Index.Graph.GetOutput() {
 		info := onnx.Clone(v)
-		info.Name = proto.String(b.outputName(i, v.GetName()))
+		info.Name = proto.String(b.names.outputs[i][v.GetName()])
 		if err := b.passThrough(i, v.GetName(), info.GetName()); err != nil {
 			return err
 		}
@@ -75,16 +78,8 @@ func (b *builder) headNodes(i int) []*onnx.Node {
 	return out
 }
 
+// scoped names a node of head i. Nodes need no unique names.
 func (b *builder) scoped(i int, name string) string { return b.s.Models[i].Head + "/" + name }
-
-// outputName is the merged name of an output of model i.
-func (b *builder) outputName(i int, name string) string {
-	head := b.s.Models[i].Head
-	if to, ok := b.o.Rename[head+":"+name]; ok {
-		return to
-	}
-	return head + "_" + name
-}
 
 // headValue is the merged name of a value that head i makes.
 func (b *builder) headValue(i int, name string) string {
@@ -92,9 +87,9 @@ func (b *builder) headValue(i int, name string) string {
 	case name == "":
 		return ""
 	case b.s.Models[i].Index.Output(name) != nil:
-		return b.outputName(i, name)
+		return b.names.outputs[i][name]
 	}
-	return b.scoped(i, name)
+	return b.scope(i, name)
 }
 
 // headInput is the merged name of what a head's node reads; parameters are copied on the way.
@@ -128,17 +123,15 @@ func (b *builder) inputOf(i int, name string) string {
 }
 
 func (b *builder) headParam(i int, name string) (string, error) {
-	scoped := b.scoped(i, name)
-	for _, t := range b.graph.Initializer {
-		if t.GetName() == scoped {
-			return scoped, nil
-		}
+	scoped := b.scope(i, name)
+	if _, done := b.inits[scoped]; done {
+		return scoped, nil
 	}
 	t, err := onnx.TensorOf(b.s.Models[i].Index.Initializer(name))
 	if err != nil { // a type that nothing is computed with passes as it is
 		clone := onnx.Clone(b.s.Models[i].Index.Initializer(name))
 		clone.Name = proto.String(scoped)
-		b.graph.Initializer = append(b.graph.Initializer, clone)
+		b.initializerProto(clone)
 		return scoped, nil
 	}
 	b.initializer(scoped, t)
@@ -212,7 +205,7 @@ func (b *builder) foldUnmerge(i int, n, clone *onnx.Node) error {
 	}
 	m := b.as.mapAxis(b.trunkLayouts(i, name)[axes[0]], i, len(b.s.Models), b.sizeOf(i, name, axes[0]))
 	v, dims := m.scatter(v, t.Dims, c.ParamAxis, false)
-	b.setInitializer(clone.Input[c.ParamSlot], onnx.FromFloat64(t.DType, v, dims...))
+	b.initializer(clone.Input[c.ParamSlot], onnx.FromFloat64(t.DType, v, dims...))
 	return nil
 }
 
@@ -231,12 +224,13 @@ func (b *builder) unmerged(i int, name string) (string, error) {
 		for p, q := range m.to {
 			index[p] = int64(q)
 		}
-		base := b.scoped(i, fmt.Sprintf("%s/unmerge%d", name, k))
-		b.initializer(base+"/index", onnx.FromInt64(index, int64(len(index))))
-		n := onnx.NewNode("Gather", base, []string{value, base + "/index"}, []string{base + "/out"}, onnx.Int("axis", int64(k)))
+		own := fmt.Sprintf("%s/unmerge%d", name, k)
+		of, out := b.fresh(i, own+"/index"), b.fresh(i, own+"/out")
+		b.initializer(of, onnx.FromInt64(index, int64(len(index))))
+		n := onnx.NewNode("Gather", b.scoped(i, own), []string{value, of}, []string{out}, onnx.Int("axis", int64(k)))
 		b.graph.Node = append(b.graph.Node, n)
 		b.out.Gathers++
-		value = base + "/out"
+		value = out
 	}
 	b.gathered[key] = value
 	return value, nil

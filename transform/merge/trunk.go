@@ -123,6 +123,9 @@ func (s *Sources) equalParam(name string) bool {
 // obstacle says why group k cannot be shared, "" where it can.
 func (t *Trunk) obstacle(s *Sources, k int) string {
 	n := s.Pairing.Nodes[k][0]
+	if onnx.HasSubgraph(n) { // what it captures is neither paired nor merged
+		return "it holds a subgraph"
+	}
 	for _, out := range n.GetOutput() {
 		if s.isOutput(k, out) {
 			return fmt.Sprintf("%q is an output of the model", out)
@@ -199,11 +202,13 @@ func (t *Trunk) prune(s *Sources) {
 	})
 }
 
-// analyze finds the trunk's own spaces, and which of them are identical in all models.
+// analyze finds the trunk's own spaces, and which of them are identical in all models. Pinned spaces are
+// left out of the list: they are in a trunk only where all models have the same there, and stay.
 func (t *Trunk) analyze(s *Sources) {
 	t.Analysis = space.Analyze(s.inputs(), s.Pairing, space.Options{
 		Keep: func(_ int, n *onnx.Node) bool { return t.Has(s, n) },
 	})
+	t.Analysis.Spaces = slices.DeleteFunc(t.Analysis.Spaces, func(sp *space.Space) bool { return sp.Mode == space.Pinned })
 	t.Identical = map[*space.Space]bool{}
 	for _, sp := range t.Analysis.Spaces {
 		t.Identical[sp] = true

@@ -148,7 +148,7 @@ func (r *repairer) heldError(n Node, gain, shift []float64) (before, after, coun
 	type part struct{ before, after, count float64 }
 	parts := make([]part, r.held.batches())
 	err = r.held.each(func(b int) error {
-		z, target, err := r.pairOf(n, b)
+		z, target, err := pairOf(r.held, r.truth, n.Output, n.Axis, n.Members, b)
 		if err != nil {
 			return err
 		}
@@ -175,28 +175,31 @@ func (r *repairer) heldError(n Node, gain, shift []float64) (before, after, coun
 	return before, after, max(count, 1), err
 }
 
-// pairOf returns a batch of the merged value, and of what the sources' values merge to.
-func (r *repairer) pairOf(n Node, batch int) (z, target grid, err error) {
-	t, err := r.held.value(n.Output, batch)
+// pairOf returns a batch of a merged value, and of what the sources' values merge to: Σ_i M_i·z_i.
+func pairOf(merged, truth *walk, value string, axis int, members []Member, batch int) (z, target grid, err error) {
+	t, err := merged.value(value, batch)
 	if err != nil {
 		return z, target, err
 	}
-	if z, err = gridOf(t, n.Axis); err != nil {
+	if z, err = gridOf(t, axis); err != nil {
 		return z, target, err
 	}
 	target = grid{v: make([]float32, len(z.v)), outer: z.outer, channels: z.channels, inner: z.inner}
-	for _, m := range n.Members {
-		t, err := r.truth.value(m.Value, batch)
+	for _, m := range members {
+		t, err := truth.value(m.Value, batch)
 		if err != nil {
 			return z, target, err
 		}
-		g, err := gridOf(t, n.Axis)
+		g, err := gridOf(t, axis)
 		if err != nil {
 			return z, target, err
 		}
 		for o := range g.outer {
 			for c := range g.channels {
 				coef := float32(m.Coef[c])
+				if coef == 0 {
+					continue
+				}
 				dst := target.row(o, m.To[c])
 				for i, x := range g.row(o, c) {
 					dst[i] += coef * x

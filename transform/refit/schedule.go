@@ -1,6 +1,8 @@
 package refit
 
 import (
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
@@ -10,7 +12,7 @@ type step struct {
 	nodes []*onnx.Node // in topological order
 	reads []string     // frontier values and graph inputs that they read
 	keep  []string     // values to be handed out: wanted ones, and those that later steps read
-	drop  []string     // frontier values that nobody reads after this step
+	drop  []string     // frontier values that nobody needs after this step
 }
 
 // plan divides the ancestors of all wanted values into steps. Each node is in one step at most: values
@@ -29,7 +31,7 @@ func plan(ix *onnx.Index, wants [][]string) []step {
 			steps[k].nodes = append(steps[k].nodes, n)
 		}
 	}
-	lastRead := readers(ix, steps)
+	lastRead := needs(ix, steps)
 	for k := range steps {
 		steps[k].link(ix, k, lastRead)
 	}
@@ -54,14 +56,17 @@ func claim(ix *onnx.Index, value string, k int, stepOf map[*onnx.Node]int) {
 	}
 }
 
-// readers returns, for each computed value, the last step that reads it.
-func readers(ix *onnx.Index, steps []step) map[string]int {
+// needs returns, for each computed value, the last step that reads or wants it.
+func needs(ix *onnx.Index, steps []step) map[string]int {
 	last := map[string]int{}
 	for k, s := range steps {
 		for _, n := range s.nodes {
 			for _, v := range onnx.Reads(n) {
 				last[v] = k
 			}
+		}
+		for _, v := range s.want {
+			last[v] = k
 		}
 	}
 	return last
@@ -70,26 +75,31 @@ func readers(ix *onnx.Index, steps []step) map[string]int {
 // link finds what the step reads, hands out and makes superfluous.
 func (s *step) link(ix *onnx.Index, k int, lastRead map[string]int) {
 	made, seen := map[string]bool{}, map[string]bool{}
+	wanted := map[string]bool{}
+	for _, v := range s.want {
+		wanted[v] = true
+	}
+	last := func(v string) {
+		if ix.Input(v) == nil && lastRead[v] == k && !slices.Contains(s.drop, v) {
+			s.drop = append(s.drop, v)
+		}
+	}
 	for _, n := range s.nodes {
 		for _, v := range onnx.Reads(n) {
 			if !made[v] && !seen[v] && ix.Initializer(v) == nil {
 				seen[v] = true
 				s.reads = append(s.reads, v)
-				if ix.Input(v) == nil && lastRead[v] == k {
-					s.drop = append(s.drop, v)
-				}
+				last(v)
 			}
 		}
 		for _, out := range n.GetOutput() {
 			made[out] = true
-			if lastRead[out] > k {
+			if out != "" && (lastRead[out] > k || wanted[out]) {
 				s.keep = append(s.keep, out)
 			}
 		}
 	}
 	for _, v := range s.want {
-		if lastRead[v] <= k && made[v] {
-			s.keep = append(s.keep, v)
-		}
+		last(v)
 	}
 }

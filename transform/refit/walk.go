@@ -40,6 +40,7 @@ type walk struct {
 	o       Options
 	steps   []step
 	next    int
+	stale   []string // frontier values that the step before last needed last
 	store   *store
 	storeMu sync.Mutex
 }
@@ -62,10 +63,22 @@ func (w *walk) close() { w.store.close() }
 // batches is the number of runs that the source takes.
 func (w *walk) batches() int { return (w.src.Samples() + w.o.Batch - 1) / w.o.Batch }
 
-// advance runs the next step over all samples; its wanted values are kept then.
+// advance runs the next step over all samples; its wanted values are kept then, and what it read is kept
+// until the next one.
 func (w *walk) advance(ctx context.Context) error {
-	s := w.steps[w.next]
+	for _, v := range w.stale {
+		for batch := range w.batches() {
+			w.store.drop(key{v, batch})
+		}
+	}
+	w.stale = w.steps[w.next].drop
 	w.next++
+	return w.redo(ctx)
+}
+
+// redo runs the last step again, with the model's weights as they are now.
+func (w *walk) redo(ctx context.Context) error {
+	s := w.steps[w.next-1]
 	if len(s.nodes) == 0 || w.src.Samples() == 0 {
 		return nil
 	}
@@ -78,16 +91,19 @@ func (w *walk) advance(ctx context.Context) error {
 }
 
 // each calls f for every batch, Workers at once, and returns the error of the earliest batch.
-func (w *walk) each(f func(batch int) error) error {
-	errs := make([]error, w.batches())
+func (w *walk) each(f func(batch int) error) error { return w.eachOf(0, w.batches(), f) }
+
+// eachOf is each for the batches [from, to).
+func (w *walk) eachOf(from, to int, f func(batch int) error) error {
+	errs := make([]error, to-from)
 	var group sync.WaitGroup
 	slots := make(chan struct{}, w.o.Workers)
-	for b := range errs {
+	for b := from; b < to; b++ {
 		slots <- struct{}{}
 		group.Add(1)
 		go func() {
 			defer func() { <-slots; group.Done() }()
-			errs[b] = f(b)
+			errs[b-from] = f(b)
 		}()
 	}
 	group.Wait()
@@ -125,9 +141,6 @@ func (w *walk) runBatch(ctx context.Context, session calibrate.Session, s step, 
 	}
 	w.storeMu.Lock()
 	defer w.storeMu.Unlock()
-	for _, v := range s.drop {
-		w.store.drop(key{v, batch})
-	}
 	for _, v := range s.keep {
 		if err := w.store.put(key{v, batch}, out[v]); err != nil {
 			return err
@@ -138,6 +151,11 @@ func (w *walk) runBatch(ctx context.Context, session calibrate.Session, s step, 
 
 // value returns a kept value of a batch.
 func (w *walk) value(v string, batch int) (*onnx.Tensor, error) {
+	if w.index.Input(v) != nil {
+		from := batch * w.o.Batch
+		inputs, err := w.src.Batch(from, min(from+w.o.Batch, w.src.Samples()))
+		return inputs[v], err
+	}
 	w.storeMu.Lock()
 	defer w.storeMu.Unlock()
 	return w.store.get(key{v, batch})

@@ -52,9 +52,7 @@ func scaleAxis(p *onnx.TensorProto, axis int, gain, shift []float64) error {
 			v[k] += shift[c]
 		}
 	}
-	out := onnx.FromFloat64(t.DType, v, t.Dims...)
-	p.RawData = out.Raw
-	p.FloatData, p.DoubleData, p.Int32Data = nil, nil, nil
+	setTensor(p, onnx.FromFloat64(t.DType, v, t.Dims...))
 	return nil
 }
 

@@ -5,10 +5,13 @@
 //
 // The form: constants are initializers, each read in one place; nothing is there that does nothing; local
 // functions are inlined; BatchNormalization is folded away or is a Mul and an Add; a linear map of a matrix
-// is Gemm(transB=1) with weights [out, in]; attributes that have a default are written out; weights come
-// second where operands commute. The model computes what it did, up to rounding.
+// is Gemm(transB=1) with weights [out, in]; a map flattened to rows is Flatten(axis=1); attributes that have
+// a default are written out; weights come second where operands commute. Nodes are sorted. The model
+// computes what it did, up to rounding.
 //
-// Passes is the table of the passes. Every pass looks at the main graph only, keeps the names of inputs
-// and outputs, never changes what a name that survives stands for, and leaves alone what it cannot decide.
-// Call Refuse first to turn away models that no rewriting makes mergeable, and ShareAgain before saving.
+// Passes is the table of the passes. Every pass looks at the main graph only (functions are inlined in
+// subgraphs too), keeps the names of inputs and outputs, never changes what a computed value that keeps its
+// name stands for, and leaves alone what it cannot decide. Canonicalize refuses nothing but invalid graphs
+// and BatchNormalization in training mode: call Refuse first to turn away models that no rewriting makes
+// mergeable, and ShareAgain before saving.
 package rewrite

@@ -12,9 +12,9 @@ import (
 // editor changes a main graph and keeps up with its own changes: who makes and who reads each value. The
 // nodes in the model's list change only with close.
 //
-// Two invariants keep passes simple. A name that survives stands for the same value as before, of the
-// same shape; so shapes inferred before a pass hold throughout. And tensors are replaced, never written
-// to: their bytes may be shared.
+// Two invariants keep passes simple. A computed value that keeps its name keeps its meaning and shape, so
+// what was inferred before a pass holds throughout; an initializer may change both. And the bytes of tensors
+// are replaced, never written to: they may be shared.
 type editor struct {
 	model    *onnx.Model
 	graph    *onnx.Graph

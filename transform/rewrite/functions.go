@@ -39,7 +39,7 @@ type inliner struct {
 }
 
 // maxInlined bounds the nodes that inlining makes: calls within calls double them at each level.
-const maxInlined = 1 << 18
+const maxInlined = 1 << 17
 
 // graph inlines the calls in g and in what its nodes hold.
 func (in *inliner) graph(g *onnx.Graph) error {

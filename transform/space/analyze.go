@@ -43,7 +43,6 @@ type analyzer struct {
 	roles   []map[string][]Role // model → parameter → roles
 	reads   []Read
 	blocks  int
-	names   map[*block]string
 }
 
 // model runs the rules over a model's nodes, in topological order, and ties corresponding values.

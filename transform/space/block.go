@@ -1,5 +1,7 @@
 package space
 
+import "slices"
+
 // block is a run of features, a node of two structures at once: a union-find forest (parent) of runs
 // that turned out to be the same, and a tree of cuts (parts) of runs that an operator cut in two.
 type block struct {
@@ -163,35 +165,37 @@ func restrictAll(x axis, m Mode, why Reason) {
 // unify makes two axes hold the same features, position by position. What cannot be laid over each
 // other is pinned.
 func (a *analyzer) unify(x, y axis, why Reason) {
-	x, y = resolve(x), resolve(y)
-	for len(x) > 0 && len(y) > 0 {
-		p, q := x[0], y[0]
+	cx, cy := newCursor(x), newCursor(y)
+	for !cx.done() && !cy.done() {
+		p, q := cx.head(), cy.head()
 		switch {
 		case p.positions() < 0 || q.positions() < 0:
-			pinTied(x, y, why)
+			pinTied(cx.rest(), cy.rest(), why)
 			return
 		case p.b == nil || q.b == nil:
 			n := min(p.positions(), q.positions())
 			pinTied(axis{p}, axis{q}, why)
-			x, y = a.advance(x, n), a.advance(y, n)
-		case p.inner != q.inner || p.b.size != q.b.size && p.b == q.b:
+			if !a.drop(cx, n) || !a.drop(cy, n) {
+				pinTied(cx.rest(), cy.rest(), why)
+				return
+			}
+		case p.inner != q.inner:
 			why.Text = "lays the features out in two ways"
-			restrictAll(x, Pinned, why)
-			restrictAll(y, Pinned, why)
+			restrictAll(cx.rest(), Pinned, why)
+			restrictAll(cy.rest(), Pinned, why)
 			return
 		case p.b.size == q.b.size:
 			union(p.b, q.b)
-			x, y = resolve(x[1:]), resolve(y[1:])
+			cx.pop()
+			cy.pop()
 		case p.b.size > q.b.size:
 			a.cut(p.b, q.b.size)
-			x, y = resolve(x), resolve(y)
 		default:
 			a.cut(q.b, p.b.size)
-			x, y = resolve(x), resolve(y)
 		}
 	}
-	restrictAll(x, Pinned, why)
-	restrictAll(y, Pinned, why)
+	restrictAll(cx.rest(), Pinned, why)
+	restrictAll(cy.rest(), Pinned, why)
 }
 
 // pinTied pins the blocks of axes of which one is aligned: a feature that is added to a fixed position
@@ -202,10 +206,62 @@ func pinTied(x, y axis, why Reason) {
 	restrictAll(y, Pinned, why)
 }
 
-// advance drops the first n positions of a resolved axis, cutting a block where n falls inside it.
-func (a *analyzer) advance(x axis, n int) axis {
-	_, rest, _ := a.split(x, n)
-	return rest
+// drop moves a cursor n positions on, inside its head; false where n falls between the inner positions
+// of one feature.
+func (a *analyzer) drop(c *cursor, n int) bool {
+	switch r := c.head(); {
+	case n == r.positions():
+	case r.b == nil:
+		c.runs[len(c.runs)-1].size -= n
+		return true
+	case n%r.inner != 0:
+		return false
+	default:
+		a.cut(r.b, n/r.inner)
+		c.head() // the left part
+	}
+	c.pop()
+	return true
+}
+
+// cursor walks along an axis. Blocks may be cut and united on the way, those ahead too: a run is resolved
+// when the walk gets to it.
+type cursor struct{ runs axis } // what is ahead, the nearest last
+
+func newCursor(x axis) *cursor {
+	c := &cursor{runs: slices.Clone(x)}
+	slices.Reverse(c.runs)
+	return c
+}
+
+func (c *cursor) done() bool { return len(c.runs) == 0 }
+
+func (c *cursor) pop() { c.runs = c.runs[:len(c.runs)-1] }
+
+// head is the next run, of a block that is not cut.
+func (c *cursor) head() run {
+	for {
+		r := c.runs[len(c.runs)-1]
+		if r.b == nil {
+			return r
+		}
+		r.b = r.b.find()
+		c.pop()
+		if r.b.parts == nil {
+			c.runs = append(c.runs, r)
+			return r
+		}
+		for _, p := range slices.Backward(r.b.parts) {
+			c.runs = append(c.runs, run{b: p, inner: r.inner})
+		}
+	}
+}
+
+// rest is what is ahead, in order.
+func (c *cursor) rest() axis {
+	x := slices.Clone(c.runs)
+	slices.Reverse(x)
+	return x
 }
 
 // split divides an axis after n positions. ok is false where n falls between the inner positions of

@@ -1,6 +1,9 @@
 package space
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/shape"
 )
@@ -25,15 +28,22 @@ func (c *call) apply() {
 	default:
 		r(c)
 	}
-	for _, out := range c.n.GetOutput() { // a rule speaks of the outputs it knows; others are pinned
-		if out != "" && c.a.vals[c.model][out] == nil {
-			c.a.vals[c.model][out] = c.pinnedAxes(out, "makes an output that the analysis does not follow")
+	for _, out := range c.n.GetOutput() { // a rule speaks of the outputs it knows
+		if out != "" && c.a.vals[c.model][out] == nil && c.isRead(out) {
+			c.pinNode(fmt.Sprintf("makes %q, which the analysis does not follow", out))
+			return
 		}
 	}
 }
 
+func (c *call) isRead(value string) bool {
+	ix := c.a.inputs[c.model].Index
+	return len(ix.Uses(value)) > 0 || ix.Output(value) != nil
+}
+
 func (c *call) ranksKnown() bool {
-	for _, v := range append(append([]string(nil), c.n.GetInput()...), c.n.GetOutput()[:1]...) {
+	outputs := c.n.GetOutput()
+	for _, v := range append(slices.Clone(c.n.GetInput()), outputs[:min(1, len(outputs))]...) {
 		if v != "" && !c.a.inputs[c.model].Shapes[v].HasRank {
 			return false
 		}
@@ -78,7 +88,7 @@ func (c *call) ints(slot int) ([]int64, bool) {
 	}
 	out := make([]int64, len(known))
 	for i, d := range known {
-		if d.Size < 0 {
+		if !d.Known() {
 			return nil, false
 		}
 		out[i] = d.Size
@@ -108,26 +118,42 @@ func (c *call) in(slot int) []axis {
 }
 
 // setParam gives an axis of a parameter its layout and role. Each initializer is read in one place
-// (rewrite un-shares them), so it is set once; a second time ties.
+// (rewrite un-shares them) but for tied matrices: an embedding's table that makes the output too has two
+// roles at once, so the features that it meets stay as they are. So do those that meet a constant that
+// cannot be averaged.
 func (c *call) setParam(slot, k int, x axis, role Role) {
-	name := c.input(slot)
-	axes := c.a.vals[c.model][name]
-	roles := c.a.roles[c.model][name]
-	if axes == nil {
-		axes = make([]axis, len(c.shape(name)))
-		roles = make([]Role, len(axes))
-		for i := range axes {
-			axes[i] = aligned(c.size(name, i))
-		}
-		c.a.vals[c.model][name], c.a.roles[c.model][name] = axes, roles
-	} else if roles[k] != None {
-		c.a.unify(axes[k], x, c.why("reads a parameter twice"))
-		return
-	}
 	if x.isAligned() {
 		return
 	}
-	axes[k], roles[k] = x, role
+	name := c.input(slot)
+	switch {
+	case len(c.a.inputs[c.model].Index.Uses(name)) > 1:
+		restrictAll(x, Pinned, c.why("reads a parameter that is read elsewhere too"))
+		return
+	case !onnx.DType(c.param(slot).GetDataType()).IsFloat():
+		restrictAll(x, Pinned, c.why("reads a constant per feature that is not of a floating type"))
+		return
+	}
+	if c.a.vals[c.model][name] == nil {
+		c.a.vals[c.model][name] = c.a.alignedAxes(c.model, name)
+		c.a.roles[c.model][name] = make([]Role, len(c.shape(name)))
+	}
+	c.a.vals[c.model][name][k], c.a.roles[c.model][name][k] = x, role
+}
+
+// setParams is setParam for an operand that is broadcast to axes, right-aligned: it holds one value per
+// feature where it has the axis in full.
+func (c *call) setParams(slot int, axes []axis) {
+	t := c.param(slot)
+	if t == nil {
+		return
+	}
+	for k, d := range t.GetDims() {
+		at := len(axes) - len(t.GetDims()) + k
+		if at >= 0 && (d != 1 || axes[at].positions() == 1) {
+			c.setParam(slot, k, axes[at], Out)
+		}
+	}
 }
 
 // fresh is an axis of new features.

@@ -161,6 +161,9 @@ func (e *binding) result() {
 			axes[k] = aligned(e.size(value, k))
 		case '.':
 			axes[k] = e.dots[dot]
+			if axes[k].positions() == 1 { // one of the operands is spread along it
+				axes[k] = aligned(e.size(value, k))
+			}
 			dot++
 		default:
 			if x, bound := e.letters[l]; bound {

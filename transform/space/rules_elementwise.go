@@ -11,13 +11,7 @@ func broadcast(c *call) {
 		out[k] = c.tieOperands(k-rank, c.size(value, k))
 	}
 	for slot := range c.n.GetInput() {
-		if t := c.param(slot); t != nil {
-			for k, d := range t.GetDims() {
-				if at := rank - len(t.GetDims()) + k; d != 1 && at >= 0 {
-					c.setParam(slot, k, out[at], Out)
-				}
-			}
-		}
+		c.setParams(slot, out)
 	}
 	c.setOut(0, out)
 }
@@ -32,7 +26,11 @@ func (c *call) tieOperands(at, size int) axis {
 		}
 		axes := c.in(slot)
 		k := len(axes) + at
-		if k < 0 || axes[k].positions() == 1 && size != 1 {
+		if k < 0 {
+			continue
+		}
+		if axes[k].positions() == 1 && size != 1 { // one for all: it cannot become several
+			restrictAll(axes[k], Permute, c.why("spreads one feature over others"))
 			continue
 		}
 		if first == nil {

@@ -46,8 +46,11 @@ func depthwise(c *call, m int) {
 		restrictAll(window, Pinned, c.why("slides a window over the features"))
 	}
 	c.setParam(1, 0, out, Out)
-	if c.param(2) != nil {
+	switch {
+	case c.param(2) != nil:
 		c.setParam(2, 0, out, Out)
+	case c.input(2) != "":
+		c.a.unify(out, c.in(2)[0], c.why("ties its operands"))
 	}
 	value := c.n.GetOutput()[0]
 	axes := []axis{x[0], out}
@@ -82,16 +85,7 @@ func gemm(c *call) {
 		b = "nk"
 	}
 	einsum(a + "," + b + "->mn")(c)
-	t := c.param(2)
-	if t == nil {
-		return
-	}
-	out := c.a.vals[c.model][c.n.GetOutput()[0]]
-	for k, d := range t.GetDims() {
-		if at := k + 2 - len(t.GetDims()); d > 1 && at >= 0 && at < len(out) {
-			c.setParam(2, k, out[at], Out)
-		}
-	}
+	c.setParams(2, c.a.vals[c.model][c.n.GetOutput()[0]])
 }
 
 // matMul: a parameter of rank 2 on either side, or two computed operands (attention).

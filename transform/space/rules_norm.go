@@ -17,15 +17,7 @@ func layerNorm(c *call) {
 		restrictAll(x[k], Permute, c.why("normalises over the features"))
 	}
 	for slot := 1; slot <= 2; slot++ {
-		t := c.param(slot)
-		if t == nil {
-			continue
-		}
-		for k, d := range t.GetDims() {
-			if to := len(x) - len(t.GetDims()) + k; d != 1 && to >= 0 {
-				c.setParam(slot, k, x[to], Out)
-			}
-		}
+		c.setParams(slot, x)
 	}
 	c.setOut(0, x)
 }

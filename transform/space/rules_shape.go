@@ -196,9 +196,7 @@ func gather(c *call) {
 	out := slices.Clone(x[:at])
 	switch {
 	case x[at].isAligned():
-		for k := range index {
-			out = append(out, aligned(c.size(value, at+k)))
-		}
+		out = append(out, c.in(1)...)
 	default:
 		picked, ok := c.pick(x[at])
 		if !ok || index != 1 {
@@ -277,6 +275,8 @@ func pad(c *call) {
 		switch {
 		case x[k].isAligned():
 			out[k] = aligned(c.size(value, k))
+		case ok && len(pads) == 2*len(x) && pads[k] == 0 && pads[k+len(x)] == 0:
+			out[k] = x[k]
 		case !ok || onnx.AttrString(c.n, "mode", "constant") != "constant" || len(pads) != 2*len(x):
 			c.pinNode("pads the features in a way that cannot be followed")
 			return
