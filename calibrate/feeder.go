@@ -60,11 +60,12 @@ func (f *feeder) read(from, to int) (map[string]*onnx.Tensor, error) {
 				WithHint("give an array of that name")
 		}
 		if len(t.Dims) == 0 || t.Dims[0] != int64(to-from) {
-			return nil, fault.New(fault.Data, "sample_count", "dims %v for %d samples: the first axis must count them", t.Dims, to-from).AtValue(name)
+			return nil, fault.New(fault.Data, "sample_count", "dims %v for %d samples: the first axis must count them",
+				t.Dims, to-from).AtValue(name)
 		}
 		if first := f.first[name]; f.first != nil && !slices.Equal(t.Dims[1:], first[1:]) {
-			return nil, fault.New(fault.Data, "sample_shape", "samples %d to %d have the shape %v, the first has %v", from, to-1, t.Dims[1:], first[1:]).
-				AtValue(name).WithHint("bring all samples to one size")
+			return nil, fault.New(fault.Data, "sample_shape", "samples %d to %d have the shape %v, the first has %v",
+				from, to-1, t.Dims[1:], first[1:]).AtValue(name).WithHint("bring all samples to one size")
 		}
 		feeds[name] = t
 	}
@@ -85,7 +86,8 @@ func fits(in *onnx.ValueInfo, t *onnx.Tensor) error {
 		ok = dims[i].Size < 0 || dims[i].Size == t.Dims[i]
 	}
 	if !ok {
-		return fault.New(fault.Data, "input_shape", "a sample has the shape %v, the model wants %v", t.Dims[1:], shapeText(dims[min(1, len(dims)):])).AtValue(in.GetName())
+		return fault.New(fault.Data, "input_shape", "a sample has the shape %v, the model wants %v",
+			t.Dims[1:], sizes(dims[min(1, len(dims)):])).AtValue(in.GetName())
 	}
 	return nil
 }
@@ -108,13 +110,13 @@ func (f *feeder) padded(from, to int) (map[string]*onnx.Tensor, error) {
 	return feeds, nil
 }
 
-// shapeText lists sizes, -1 for free ones.
-func shapeText(dims []onnx.Dim) []int64 {
-	sizes := make([]int64, len(dims))
+// sizes lists the sizes of dims, -1 for free ones.
+func sizes(dims []onnx.Dim) []int64 {
+	list := make([]int64, len(dims))
 	for i, d := range dims {
-		sizes[i] = d.Size
+		list[i] = d.Size
 	}
-	return sizes
+	return list
 }
 
 // full is the number of full batches, and rest the number of samples behind them.

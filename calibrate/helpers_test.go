@@ -129,7 +129,7 @@ func model(opset int64, dims []int64, inits map[string]*onnx.Tensor, nodes ...*o
 	}}
 }
 
-// relus lists the outputs of the Relu nodes of m whose names begin with prefix, in order.
+// outputsOf lists the first outputs of the nodes of one operator whose names begin with prefix, in order.
 func outputsOf(m *onnx.Model, op, prefix string) []string {
 	var values []string
 	for _, n := range m.Graph().GetNode() {

@@ -69,7 +69,8 @@ func viewOf(t Tap, p Part, axes []extent) (view, error) {
 	}
 	size := axes[axis]
 	if size.perSample || size.size%p.inner() != 0 || size.size/p.inner() < int64(p.From+p.Len) {
-		return view{}, badTap(t, "features [%d, %d) × %d of an axis of %d", p.From, p.From+p.Len, p.inner(), size.size).AtValue(p.Value)
+		return view{}, badTap(t, "features [%d, %d) × %d of an axis of %d",
+			p.From, p.From+p.Len, p.inner(), size.size).AtValue(p.Value)
 	}
 	scaling := 0
 	for _, a := range axes {
