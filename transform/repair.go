@@ -3,7 +3,6 @@ package transform
 import (
 	"context"
 	"math"
-	"runtime"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -89,106 +88,4 @@ func (p *Prepared) addTargets(r *refit.Node, t *merge.Trunk, as merge.Assignment
 			r.Std[q] /= count[q]
 		}
 	}
-}
-
-// repair corrects the merged trunk and keeps what is best on held-out samples. Repairing every node is tried
-// first. A node's squared error against the averaged sources is no judge of it: a repair undoes the loss of
-// variance that averaging brings, which that error does not see (docs/repair.md has the measurements). So
-// the heads' outputs decide; where they got worse, the repair is redone with each node judged by its own
-// error, and where that does not help either, nothing is repaired.
-func (r *run) repair(ctx context.Context, res *Result) (*RepairReport, error) {
-	fit, held := splitSource(r.src, HeldOut)
-	rep := &RepairReport{Errors: map[string]float64{}, HeldOut: held.Samples()}
-	plain := res.Merged.Model.Clone()
-	if err := r.outputError(ctx, "none", plain, held, rep); err != nil {
-		return nil, err
-	}
-	best := "none"
-	for _, way := range []string{"all", "guarded"} {
-		candidate := plain.Clone()
-		judge := held
-		if way == "all" {
-			judge = nil
-		}
-		nodes, err := r.p.Repair(ctx, r.e, r.trunk, r.as, r.stats, &merge.Merged{Model: candidate}, fit, judge, r.refitOptions())
-		if err != nil {
-			return nil, err
-		}
-		if err := r.outputError(ctx, way, candidate, held, rep); err != nil {
-			return nil, err
-		}
-		if held.Samples() == 0 || rep.Errors[way] <= rep.Errors[best] {
-			best, rep.Nodes = way, nodes
-			res.Merged.Model = candidate
-			break
-		}
-	}
-	rep.Chosen = best
-	return rep, nil
-}
-
-func (r *run) refitOptions() refit.Options {
-	o := r.o.Refit
-	o.Batch = r.o.Batch
-	o.Workers = r.o.Workers
-	if o.Workers <= 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
-	}
-	return o
-}
-
-// outputError notes the relative error of the heads' outputs against the sources', over held-out samples:
-// √(Σ|y − y_i|² / Σ|y_i|²), the mean over all outputs.
-func (r *run) outputError(ctx context.Context, way string, m *onnx.Model, held calibrate.Source, rep *RepairReport) error {
-	if held.Samples() == 0 {
-		return nil
-	}
-	if r.truth == nil {
-		side, err := r.p.SideBySide(r.o.Rename)
-		if err != nil {
-			return err
-		}
-		if r.truth, err = r.outputs(ctx, side.Model, held); err != nil {
-			return err
-		}
-	}
-	got, err := r.outputs(ctx, m, held)
-	if err != nil {
-		return err
-	}
-	total, count := 0.0, 0.0
-	for name, want := range r.truth {
-		var diff, norm float64
-		for k, y := range want {
-			d := float64(got[name][k]) - float64(y)
-			diff += d * d
-			norm += float64(y) * float64(y)
-		}
-		if norm > 0 {
-			total += math.Sqrt(diff / norm)
-			count++
-		}
-	}
-	rep.Errors[way] = total / max(count, 1)
-	return nil
-}
-
-// outputs runs a model over a source and returns its floating outputs.
-func (r *run) outputs(ctx context.Context, m *onnx.Model, src calibrate.Source) (map[string][]float32, error) {
-	out := map[string][]float32{}
-	o := calibrate.ForwardOptions{Batch: r.o.Batch, Workers: r.o.Workers}
-	err := calibrate.Forward(ctx, r.e, m, src, o, func(b calibrate.ForwardBatch) error {
-		for name, t := range b.Outputs {
-			if !t.DType.IsFloat() {
-				continue
-			}
-			v, err := t.Float32s()
-			if err != nil {
-				return err
-			}
-			out[name] = append(out[name], v...)
-		}
-		return nil
-	})
-	return out, err
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
-	"github.com/onnx-zip/onnx-zip/transform/refit"
 )
 
 // Report is what came out of a merge.
@@ -15,7 +14,7 @@ type Report struct {
 	Heads   []HeadReport       `json:"heads"`
 	Trunk   TrunkReport        `json:"trunk"`
 	Spaces  []SpaceReport      `json:"spaces"`
-	Repair  *RepairReport      `json:"repair,omitempty"`
+	Refit   *RefitReport       `json:"refit,omitempty"`
 	Cost    CostReport         `json:"cost"`
 	Samples int                `json:"calibration_samples"`
 	Seconds map[string]float64 `json:"seconds"` // by stage
@@ -63,15 +62,6 @@ type SpaceReport struct {
 	Alone  int `json:"alone"`
 }
 
-// RepairReport is what the repair did.
-type RepairReport struct {
-	Chosen string `json:"chosen"` // all, guarded, none
-	// Errors are the candidates' relative errors of the heads' outputs on held-out samples.
-	Errors  map[string]float64 `json:"relative_error"`
-	HeldOut int                `json:"held_out_samples"`
-	Nodes   []refit.Outcome    `json:"nodes"`
-}
-
 // CostReport compares sizes. FLOPs are for one sample.
 type CostReport struct {
 	Params         int64   `json:"params"`
@@ -82,7 +72,7 @@ type CostReport struct {
 	FLOPsRatio     float64 `json:"flops_ratio"`
 }
 
-// report fills in everything but the repair.
+// report fills in everything but the refit.
 func (r *run) report(res *Result, size cost.Report) error {
 	shared, err := r.p.SharedLine(res.Trunk)
 	if err != nil {

@@ -115,9 +115,9 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	res := &Result{Merged: m, Trunk: r.trunk, Exact: r.trunk.Exact || r.o.Match == "none" || r.fullWidth()}
-	if r.o.Settings.Refit == "repair" && wantsData {
-		if err := r.timed("repair", func() (err error) {
-			res.Report.Repair, err = r.repair(ctx, res)
+	if r.o.Settings.Refit != "none" && wantsData {
+		if err := r.timed("refit", func() (err error) {
+			res.Report.Refit, err = r.refit(ctx, res)
 			return err
 		}); err != nil {
 			return nil, err
@@ -152,7 +152,7 @@ func (r *run) measure(ctx context.Context) (err error) {
 	o := calibrate.CaptureOptions{Batch: r.o.Batch, Workers: r.o.Workers, Progress: func(done, total int) {
 		r.progress("capture", done, total)
 	}}
-	r.stats, err = r.p.Measure(ctx, r.e, r.trunk, r.src, r.o.Settings.Refit == "repair", o)
+	r.stats, err = r.p.Measure(ctx, r.e, r.trunk, r.src, r.o.Settings.Refit != "none", o)
 	return err
 }
 

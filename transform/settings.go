@@ -12,7 +12,7 @@ type Settings struct {
 	Method    string  `json:"method"`    // the preset they started from
 	Match     string  `json:"match"`     // who joins whom: zip, zipit, permute, identity, random, full, none
 	Represent string  `json:"represent"` // what a merged feature imitates: mean, select
-	Refit     string  `json:"refit"`     // none, repair
+	Refit     string  `json:"refit"`     // none, repair, ls
 	Alpha     float64 `json:"alpha"`     // repeated-merge penalty of zip (zipit: the paper's α)
 	Beta      float64 `json:"beta"`      // same-model budget of zip (zipit: the paper's β)
 	Seed      uint64  `json:"seed"`      // of random matching and of the choice of samples
@@ -20,6 +20,7 @@ type Settings struct {
 
 // presets are the methods, each a point on the three axes.
 var presets = map[string]Settings{
+	"best":     {Match: "zip", Represent: "mean", Refit: "ls", Alpha: 0.3, Beta: 1},
 	"average":  {Match: "identity", Represent: "mean", Refit: "none"},
 	"permute":  {Match: "permute", Represent: "mean", Refit: "repair"},
 	"zip":      {Match: "zip", Represent: "mean", Refit: "repair", Alpha: 0.3, Beta: 1},
@@ -28,7 +29,7 @@ var presets = map[string]Settings{
 }
 
 // DefaultMethod is the method where none is asked for.
-const DefaultMethod = "zip"
+const DefaultMethod = "best"
 
 // Preset returns the settings of a method.
 func Preset(method string) (Settings, error) {
@@ -55,7 +56,7 @@ func Methods() []string {
 var (
 	Matches    = []string{"zip", "zipit", "permute", "identity", "random", "full", "none"}
 	Represents = []string{"mean", "select"}
-	Refits     = []string{"none", "repair"}
+	Refits     = []string{"none", "repair", "ls"}
 )
 
 // needsData reports whether the settings need statistics of a trunk.

@@ -29,7 +29,7 @@ func TestSmoke2(t *testing.T) {
 	}
 	checks, err := p.Verify(context.Background(), e, res.Model, res, cal)
 	fmt.Println(checks, err)
-	res.Report.Repair.Nodes = nil
+	res.Report.Refit.Repairs = nil
 	j, _ := json.MarshalIndent(res.Report, "", " ")
 	fmt.Println(string(j))
 }

@@ -68,7 +68,9 @@ func (c *console) fail(err error, e *fault.Error) {
 }
 
 // indent sets the lines after the first off.
-func indent(text string) string { return strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ") }
+func indent(text string) string {
+	return strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ")
+}
 
 // progress shows how far a stage is: a bar on a terminal, else a line every ten seconds.
 func (c *console) progress(stage string, done, total int) {

@@ -2,62 +2,10 @@ package pair
 
 import (
 	"fmt"
-	"hash/fnv"
-	"sort"
 	"strings"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
-
-// sig is a hash of structure.
-type sig uint64
-
-// backward gives each node a hash of what follows it: the operators that read its outputs, and theirs.
-// It only breaks ties between parallel branches of one form.
-func backward(ix *onnx.Index) map[*onnx.Node]sig {
-	out := make(map[*onnx.Node]sig, len(ix.Order))
-	for k := len(ix.Order) - 1; k >= 0; k-- {
-		n := ix.Order[k]
-		var follows []string
-		for slot, v := range n.GetOutput() {
-			if v == "" {
-				continue
-			}
-			if ix.Output(v) != nil {
-				follows = append(follows, fmt.Sprintf("%d output", slot))
-			}
-			for _, u := range ix.Uses(v) {
-				in := u.Slot
-				if commutative[u.Node.GetOpType()] {
-					in = 0
-				}
-				follows = append(follows, fmt.Sprintf("%d %d %x", slot, in, out[u.Node]))
-			}
-		}
-		sort.Strings(follows)
-		out[n] = hash(n.GetOpType(), parameterShapes(ix, n), strings.Join(follows, ";"))
-	}
-	return out
-}
-
-func parameterShapes(ix *onnx.Index, n *onnx.Node) string {
-	var b strings.Builder
-	for slot, in := range n.GetInput() {
-		if t := ix.Initializer(in); t != nil {
-			fmt.Fprintf(&b, "%d%v ", slot, t.GetDims())
-		}
-	}
-	return b.String()
-}
-
-func hash(parts ...string) sig {
-	h := fnv.New64a()
-	for _, p := range parts {
-		h.Write([]byte(p))
-		h.Write([]byte{0})
-	}
-	return sig(h.Sum64())
-}
 
 // reachable reports whether all computed inputs of a have counterparts: a differs itself, rather than
 // follow a node that does.

@@ -2,6 +2,7 @@ package pair
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -45,6 +46,9 @@ func (p *Pairing) matchInputs(i int, first []*onnx.ValueInfo, mapped map[string]
 			len(first), listInputs(first), i+1, len(rest), listInputs(rest)).
 			WithHint("give models that take the same inputs")
 	}
+	if err := p.checkMapping(i, mapped); err != nil {
+		return nil, err
+	}
 	names := make([]string, len(first))
 	take := func(k int, fits func(*onnx.ValueInfo) bool) {
 		if names[k] != "" {
@@ -75,6 +79,29 @@ func (p *Pairing) matchInputs(i int, first []*onnx.ValueInfo, mapped map[string]
 		}
 	}
 	return names, nil
+}
+
+// checkMapping refuses a mapping that names inputs which are not there, or one of them twice.
+func (p *Pairing) checkMapping(i int, mapped map[string]string) error {
+	targets := map[string]string{}
+	for _, from := range slices.Sorted(maps.Keys(mapped)) {
+		to := mapped[from]
+		for _, end := range []struct {
+			model int
+			name  string
+		}{{i, from}, {0, to}} {
+			if p.Graphs[end.model].Input(end.name) == nil {
+				return fault.New(fault.Usage, "map_input", "model %d has no input of this name", end.model+1).AtValue(end.name).
+					WithHint("it has %s", listInputs(p.Graphs[end.model].Inputs()))
+			}
+		}
+		if other, twice := targets[to]; twice {
+			return fault.New(fault.Usage, "map_input", "two inputs of model %d are mapped to it: %q and %q", i+1, other, from).
+				AtValue(to).WithHint("map each to an input of its own")
+		}
+		targets[to] = from
+	}
+	return nil
 }
 
 func unpairedInput(in *onnx.ValueInfo, rest []*onnx.ValueInfo, i int) error {

@@ -8,6 +8,7 @@ package pair
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -25,10 +26,10 @@ type Pairing struct {
 	// First is where the models first differ; nil where they correspond to the end.
 	First *Difference
 
-	class []map[string]int     // model → value → number, the same for corresponding values
-	names [][]string           // number → name in each model
-	group map[*onnx.Node]int   // node of any model → index into Nodes
-	back  []map[*onnx.Node]sig // model → node → what follows it
+	class []map[string]int               // model → value → number, the same for corresponding values
+	names [][]string                     // number → name in each model
+	group map[*onnx.Node]int             // node of any model → index into Nodes
+	back  []map[*onnx.Node]*[horizon]sig // model → node → what follows it
 }
 
 // Difference is the first place, in topological order, where the models part.
@@ -55,7 +56,7 @@ func Find(graphs []*onnx.Index, o Options) (*Pairing, error) {
 		return nil, err
 	}
 	for _, ix := range graphs {
-		p.back = append(p.back, backward(ix))
+		p.back = append(p.back, follows(ix))
 	}
 	for _, a := range graphs[0].Order {
 		nodes, why := p.counterparts(a)
@@ -107,7 +108,7 @@ func (p *Pairing) add(nodes []*onnx.Node) {
 		for i, n := range nodes {
 			names[i] = n.GetOutput()[slot]
 		}
-		if names[0] != "" {
+		if !slices.Contains(names, "") { // an output that some model leaves out
 			p.bind(names)
 		}
 	}
@@ -146,7 +147,7 @@ func (p *Pairing) counterparts(a *onnx.Node) ([]*onnx.Node, string) {
 }
 
 // counterpart finds the node of model i that does what a does to the counterparts of a's inputs. Of
-// several (parallel branches of one form) the one with a's continuation is taken, then the first.
+// several (parallel branches of one form) the one that a's continuation agrees with for longest is taken.
 func (p *Pairing) counterpart(a *onnx.Node, i int) (*onnx.Node, string) {
 	var found []*onnx.Node
 	for _, n := range p.candidates(a, i) {
@@ -155,15 +156,16 @@ func (p *Pairing) counterpart(a *onnx.Node, i int) (*onnx.Node, string) {
 			found = append(found, n)
 		}
 	}
-	for _, n := range found {
-		if p.back[0][a] == p.back[i][n] {
-			return n, ""
+	if len(found) == 0 {
+		return nil, p.whyNot(a, i)
+	}
+	best := found[0]
+	for _, n := range found[1:] {
+		if p.agreement(a, n, i) > p.agreement(a, best, i) {
+			best = n
 		}
 	}
-	if len(found) > 0 {
-		return found[0], ""
-	}
-	return nil, p.whyNot(a, i)
+	return best, ""
 }
 
 // candidates lists the nodes of model i that read the counterpart of a's first computed input.
@@ -312,7 +314,7 @@ func showAttribute(a *onnx.Attribute) string {
 func (p *Pairing) tooWide(nodes []*onnx.Node) bool {
 	for i, n := range nodes {
 		for _, out := range n.GetOutput() {
-			if _, bound := p.class[i][out]; bound {
+			if _, bound := p.class[i][out]; bound && out != "" {
 				return true
 			}
 		}

@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/space"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// inspection is the result of inspect.
+type inspection struct {
+	Shared     string              `json:"shared"`
+	Models     []modelInfo         `json:"models"`
+	Shares     transform.Shares    `json:"shares"`
+	Spaces     []spaceInfo         `json:"spaces"`
+	Cuts       []transform.CutInfo `json:"cuts"`
+	Ends       []merge.End         `json:"-"`
+	Difference *difference         `json:"first_difference"`
+	Origin     *transform.Origin   `json:"origin,omitempty"`
+	Exact      bool                `json:"exact"` // the shared trunk is bit-identical: merging loses nothing
+}
+
+type modelInfo struct {
+	File       string            `json:"file"`
+	Head       string            `json:"head"`
+	Nodes      int               `json:"nodes"`
+	Opset      int64             `json:"opset"`
+	Inputs     []string          `json:"inputs"`
+	Outputs    []string          `json:"outputs"`
+	Provenance map[string]string `json:"provenance,omitempty"` // a merged file's own metadata
+}
+
+type spaceInfo struct {
+	ID        int    `json:"id"`
+	Name      string `json:"name"`
+	Dim       int    `json:"dim"`
+	Mode      string `json:"mode"`
+	Why       string `json:"why,omitempty"`
+	Identical bool   `json:"identical"` // made by bit-identical weights in all models
+}
+
+// difference is the first place where the models part.
+type difference struct {
+	Why   string     `json:"why"`
+	Value string     `json:"value,omitempty"`
+	Sides []sideInfo `json:"sides"`
+}
+
+type sideInfo struct {
+	File string `json:"file"`
+	Node string `json:"node,omitempty"` // "" where the model has none there
+	Op   string `json:"op,omitempty"`
+}
+
+func (a *app) inspectCommand() *cobra.Command {
+	var heads, mapInput []string
+	cmd := &cobra.Command{
+		Use: "inspect A [B…]", Short: "Show what models have in common and where they can be cut",
+		Long: `Shows how much of the models can be shared, their feature spaces (sets of axes
+that belong together) with what a merge may do to each, the cuts that
+merge --until takes, where the models first differ, and whether they stem from
+one checkpoint. Of a merged file it shows how it was made. Needs no data.
+
+  zip      features may be averaged and duplicated
+  permute  features may be reordered only
+  pinned   features stay as they are`,
+		Example: "  onnx-zip inspect a.onnx b.onnx\n  onnx-zip inspect merged.onnx --json",
+		Args:    atLeast(1, "onnx-zip inspect a.onnx b.onnx"), ValidArgsFunction: completeModels,
+		RunE: func(_ *cobra.Command, files []string) error { return a.inspect(files, heads, mapInput) },
+	}
+	a.addGroup(cmd, "Flags", func(s *pflag.FlagSet) { defineNames(s, &heads, &mapInput) })
+	return cmd
+}
+
+// defineNames are the flags that name heads and pair inputs.
+func defineNames(s *pflag.FlagSet, heads, mapInput *[]string) {
+	s.StringSliceVar(heads, "heads", nil, "`NAMES` of the heads, as a,b (default: from the files' names)")
+	s.StringArrayVar(mapInput, "map-input", nil, "pair an input with the first model's, as `b:ids=input_ids`")
+}
+
+func (a *app) inspect(files, heads, mapInput []string) error {
+	p, err := a.prepare(files, heads, mapInput)
+	if err != nil {
+		return err
+	}
+	trunk, err := merge.FindTrunk(p.Sources, merge.Cut{})
+	if err != nil {
+		return err
+	}
+	in, err := inspectionOf(p, trunk)
+	if err != nil {
+		return err
+	}
+	a.doc.Result = in
+	a.printInspection(in)
+	return nil
+}
+
+// prepare loads models and brings them into their common form.
+func (a *app) prepare(files, heads, mapInput []string) (*transform.Prepared, error) {
+	mapped, err := parseMapInput(mapInput)
+	if err != nil {
+		return nil, err
+	}
+	models, err := a.loadModels(files)
+	if err != nil {
+		return nil, err
+	}
+	p, err := transform.Prepare(models, transform.PrepareOptions{Heads: heads, MapInput: mapped})
+	if err != nil {
+		return nil, err
+	}
+	names := headsOf(p)
+	for head := range mapped {
+		if !contains(names, head) {
+			return nil, unknownHead("map-input", head+":…", head, names)
+		}
+	}
+	return p, nil
+}
+
+func headsOf(p *transform.Prepared) []string {
+	var names []string
+	for _, m := range p.Sources.Models {
+		names = append(names, m.Head)
+	}
+	return names
+}
+
+func inspectionOf(p *transform.Prepared, t *merge.Trunk) (*inspection, error) {
+	in := &inspection{Ends: t.Ends, Exact: t.Exact, Spaces: []spaceInfo{}, Cuts: []transform.CutInfo{}}
+	var err error
+	if in.Shared, err = p.SharedLine(t); err != nil {
+		return nil, err
+	}
+	if in.Shares, err = p.Shares(t); err != nil {
+		return nil, err
+	}
+	cuts, err := p.Cuts()
+	if err != nil {
+		return nil, err
+	}
+	in.Cuts = append(in.Cuts, cuts...)
+	for i, m := range p.Originals {
+		in.Models = append(in.Models, modelInfoOf(m, p.Sources.Models[i].Head))
+	}
+	for _, s := range shownSpaces(p, t) {
+		in.Spaces = append(in.Spaces, spaceInfo{s.ID, s.Name, s.Dim, s.Mode.String(), s.Reasons(), t.Identical[s]})
+	}
+	if len(p.Originals) < 2 {
+		in.Shared = strings.Replace(in.Shared, "shared trunk:", "can be shared:", 1)
+		in.Exact = false
+		return in, nil
+	}
+	in.Difference = differenceOf(p)
+	origin, err := p.Origin()
+	in.Origin = &origin
+	return in, err
+}
+
+// shownSpaces are the trunk's, or all of the first model where nothing is shared.
+func shownSpaces(p *transform.Prepared, t *merge.Trunk) []*space.Space {
+	if len(t.Groups) > 0 {
+		return t.Analysis.Spaces
+	}
+	return p.Sources.Full.Spaces
+}
+
+func modelInfoOf(m *onnx.Model, head string) modelInfo {
+	info := modelInfo{File: m.File, Head: head, Nodes: len(m.Graph().GetNode()), Opset: m.Opset(""), Outputs: outputNames(m)}
+	if ix, err := onnx.NewIndex(m.Graph()); err == nil {
+		for _, v := range ix.Inputs() {
+			info.Inputs = append(info.Inputs, v.GetName())
+		}
+	}
+	for _, kv := range m.Proto.GetMetadataProps() {
+		if key, ok := strings.CutPrefix(kv.GetKey(), "onnx_zip."); ok {
+			if info.Provenance == nil {
+				info.Provenance = map[string]string{}
+			}
+			info.Provenance[key] = kv.GetValue()
+		}
+	}
+	return info
+}
+
+func differenceOf(p *transform.Prepared) *difference {
+	first := p.Sources.Pairing.First
+	if first == nil {
+		return nil
+	}
+	d := &difference{Why: first.Why, Value: first.Value}
+	for i, n := range first.Nodes {
+		side := sideInfo{File: p.Originals[i].File}
+		if n != nil {
+			side.Node, side.Op = onnx.NodeName(n), n.GetOpType()
+		}
+		d.Sides = append(d.Sides, side)
+	}
+	return d
+}

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/onnx-zip/onnx-zip/transform/space"
+)
+
+func (a *app) printInspection(in *inspection) {
+	a.printf("%s\n", in.Shared)
+	for _, m := range in.Models {
+		a.printModel(m)
+	}
+	if in.Origin != nil {
+		a.printOrigin(in)
+	}
+	a.printDifference(in.Difference)
+	a.printSpaces(in)
+	a.printCuts(in)
+}
+
+func (a *app) printModel(m modelInfo) {
+	a.printf("\nmodel %s: %s, %d nodes, opset %d, %s → %s\n", m.Head, m.File, m.Nodes, m.Opset,
+		strings.Join(m.Inputs, ", "), strings.Join(m.Outputs, ", "))
+	if m.Provenance == nil {
+		return
+	}
+	a.printf("made by onnx-zip:\n")
+	for _, key := range slices.Sorted(maps.Keys(m.Provenance)) {
+		a.printf("  %-18s %s\n", key, m.Provenance[key])
+	}
+}
+
+func (a *app) printOrigin(in *inspection) {
+	o := in.Origin
+	verdict := "independent"
+	if o.Verdict == "same_origin" {
+		verdict = "same origin"
+	}
+	a.printf("\norigin: %s (%.1f %% of the common weights are bit-identical, cosine %.2f)\n", verdict, 100*o.Identical, o.Cosine)
+	if in.Exact {
+		a.printf("The shared trunk is identical: merging loses nothing and needs no data.\n")
+	}
+}
+
+func (a *app) printDifference(d *difference) {
+	if d == nil {
+		return
+	}
+	a.printf("\nfirst difference: %s\n", d.Why)
+	for _, s := range d.Sides {
+		what := "no node there"
+		if s.Op != "" {
+			what = fmt.Sprintf("%s %q", s.Op, s.Node)
+		}
+		a.printf("  %s: %s\n", s.File, what)
+	}
+}
+
+func (a *app) printSpaces(in *inspection) {
+	if len(in.Spaces) == 0 {
+		a.printf("\nno feature spaces\n")
+		return
+	}
+	cosine := map[string]string{}
+	if in.Origin != nil {
+		for _, s := range in.Origin.Spaces {
+			cosine[s.Space] = fmt.Sprintf("%.2f", s.Cosine)
+		}
+	}
+	t := &table{left: map[int]bool{1: true, 3: true, 5: true}}
+	t.add("space", "name", "dim", "mode", "cosine", "reason")
+	pinned := 0
+	for _, s := range in.Spaces {
+		why := s.Why
+		if s.Identical && len(in.Models) > 1 {
+			why = strings.TrimPrefix(why+"; identical in all models", "; ")
+		}
+		if s.Mode == space.Pinned.String() {
+			pinned++
+		}
+		t.add(fmt.Sprint(s.ID), s.Name, fmt.Sprint(s.Dim), s.Mode, cosine[s.Name], why)
+	}
+	a.printf("\n%s", t)
+	if pinned == len(in.Spaces) && !in.Exact {
+		a.printf(`
+Every space is pinned, so no features can be matched: an operator that onnx-zip
+has no rule for, or one that depends on the features' order, touches each of
+them (the reasons are above). Only bit-identical parts can be shared;
+--method ensemble puts the models side by side.
+`)
+	}
+}
+
+func (a *app) printCuts(in *inspection) {
+	if len(in.Cuts) == 0 {
+		return
+	}
+	t := &table{left: map[int]bool{1: true, 5: true}}
+	t.add("cut", "after value", "FLOPs", "params", "gathers", "node")
+	for _, c := range in.Cuts {
+		t.add(fmt.Sprintf("cut:%d", c.Number), c.Value, percent(c.FLOPsShare), percent(c.ParamsShare), fmt.Sprint(c.Gathers), c.Node)
+	}
+	a.printf("\ncuts for merge --until, with the share of the first model that they leave in the trunk:\n%s", t)
+}

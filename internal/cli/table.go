@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// table lines text up in columns: the first to the left, numbers to the right.
+type table struct {
+	left map[int]bool // further columns that are set to the left
+	rows [][]string
+}
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// String lays the table out. A column is as wide as its widest cell; the last one, if it is text, is not padded.
+func (t *table) String() string {
+	var width []int
+	for _, row := range t.rows {
+		for c, cell := range row {
+			if c == len(width) {
+				width = append(width, 0)
+			}
+			width[c] = max(width[c], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for _, row := range t.rows {
+		var line strings.Builder
+		for c, cell := range row {
+			if c > 0 {
+				line.WriteString("  ")
+			}
+			pad := strings.Repeat(" ", width[c]-utf8.RuneCountInString(cell))
+			if c == 0 || t.left[c] {
+				line.WriteString(cell + pad)
+			} else {
+				line.WriteString(pad + cell)
+			}
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	return b.String()
+}
+
+// percent is "94.3 %" of a fraction.
+func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
+
+// count is a number for people: 812, 270.9 k, 1.24 M, 3.1 G.
+func count(n int64) string {
+	x := float64(n)
+	for _, u := range []struct {
+		size float64
+		name string
+	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if x >= u.size {
+			return fmt.Sprintf("%.3g %s", x/u.size, u.name)
+		}
+	}
+	return fmt.Sprint(n)
+}
+
+// plural is "1 sample", "2 samples".
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

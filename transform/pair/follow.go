@@ -1,0 +1,93 @@
+package pair
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	"github.com/onnx-zip/onnx-zip/onnx"
+)
+
+// sig is a hash of structure.
+type sig uint64
+
+// horizon is how many steps ahead a node is told from its likes.
+const horizon = 16
+
+// follows gives each node hashes of what follows it: entry d describes the operators up to d steps behind
+// it. It only breaks ties between parallel branches of one form. There are several depths because models
+// whose heads differ have no two nodes with the same whole continuation: the deepest agreement counts.
+func follows(ix *onnx.Index) map[*onnx.Node]*[horizon]sig {
+	out := make(map[*onnx.Node]*[horizon]sig, len(ix.Order))
+	for _, n := range ix.Order {
+		out[n] = &[horizon]sig{form(ix, n)}
+	}
+	for d := 1; d < horizon; d++ {
+		for _, n := range ix.Order {
+			out[n][d] = mix(out[n][0], readers(ix, n, func(m *onnx.Node) sig { return out[m][d-1] })...)
+		}
+	}
+	return out
+}
+
+// readers hashes the places that read n's outputs, in an order that does not depend on the file's.
+func readers(ix *onnx.Index, n *onnx.Node, of func(*onnx.Node) sig) []sig {
+	var all []sig
+	for slot, v := range n.GetOutput() {
+		if v == "" {
+			continue
+		}
+		if ix.Output(v) != nil {
+			all = append(all, mix(0, sig(slot)))
+		}
+		for _, u := range ix.Uses(v) {
+			in := u.Slot
+			if commutative[u.Node.GetOpType()] {
+				in = 0
+			}
+			all = append(all, mix(of(u.Node), sig(slot), sig(in)))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// form hashes what alike compares: operator, attributes and the shapes of parameters.
+func form(ix *onnx.Index, n *onnx.Node) sig {
+	var parts []string
+	for _, a := range n.GetAttribute() {
+		parts = append(parts, a.GetName()+"="+showAttribute(a))
+	}
+	slices.Sort(parts)
+	parts = append(parts, n.GetDomain(), n.GetOpType())
+	for slot, in := range n.GetInput() {
+		if t := ix.Initializer(in); t != nil {
+			parts = append(parts, fmt.Sprint(slot, t.GetDims()))
+		}
+	}
+	h := fnv.New64a()
+	h.Write([]byte(strings.Join(parts, "\x00")))
+	return sig(h.Sum64())
+}
+
+// mix folds more hashes into h, in order (the finalizer of SplitMix64 after each).
+func mix(h sig, more ...sig) sig {
+	for _, x := range more {
+		h = (h ^ x) + 0x9e3779b97f4a7c15
+		h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+		h = (h ^ h>>27) * 0x94d049bb133111eb
+		h ^= h >> 31
+	}
+	return h
+}
+
+// agreement is for how many steps a and n are followed by the same.
+func (p *Pairing) agreement(a, n *onnx.Node, i int) int {
+	x, y := p.back[0][a], p.back[i][n]
+	d := 0
+	for d < horizon && x[d] == y[d] {
+		d++
+	}
+	return d
+}
