@@ -26,16 +26,67 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 	for i := range widths {
 		widths[i] = sp.Dim
 	}
+	if o.Match == "halves" && !t.Identical[sp] && sp.Mode == space.Zip {
+		return randomHalves(sp, o, widths)
+	}
 	z, err := matchSpace(sp, t, stats, o, widths)
 	if err != nil {
 		return merge.Assignment{}, err
 	}
-	if o.Represent == "select" {
-		if m := moments(stats, sp); m != nil {
-			return merge.Select(z, variances(m)), nil
-		}
+	m := moments(stats, sp)
+	switch {
+	case o.Represent == "base":
+		return p.keepBase(z, sp, o)
+	case o.Represent == "select" && m != nil:
+		return merge.Select(z, variances(m)), nil
 	}
 	return merge.Average(z), nil
+}
+
+// keepBase makes one model's features the merged ones, in its own order: the trunk is that model's, bit for
+// bit.
+func (p *Prepared) keepBase(z match.Zip, sp *space.Space, o Settings) (merge.Assignment, error) {
+	base := 0
+	for i, m := range p.Sources.Models {
+		if m.Head == o.Base {
+			base = i
+		}
+	}
+	first := base * sp.Dim
+	place := make([]int, z.Width) // of each merged feature in the base's order
+	for k := range place {
+		place[k] = -1
+	}
+	for k := range sp.Dim {
+		if place[z.Of[first+k]] >= 0 || z.Width != sp.Dim {
+			return merge.Assignment{}, fault.New(fault.Usage, "bad_base", "--represent base needs a one-to-one matching").
+				WithHint("use --match permute or identity")
+		}
+		place[z.Of[first+k]] = k
+	}
+	a := merge.Assignment{Zip: match.Zip{Width: z.Width, Of: make([]int, len(z.Of))}, Coef: make([]float64, len(z.Of))}
+	for k, m := range z.Of {
+		a.Of[k] = place[m]
+	}
+	for k := range sp.Dim {
+		a.Coef[first+k] = 1
+	}
+	return a, nil
+}
+
+// randomHalves keeps a random half of each model's features: a control that a matching has to beat.
+func randomHalves(sp *space.Space, o Settings, widths []int) (merge.Assignment, error) {
+	mo := o.matchOptions()
+	mo.Seed += uint64(sp.ID)
+	z, keep, err := match.RandomHalves(match.Features{Widths: widths}, mo)
+	if err != nil {
+		return merge.Assignment{}, err
+	}
+	a := merge.Assignment{Zip: z, Coef: make([]float64, len(z.Of))}
+	for _, k := range keep {
+		a.Coef[k] = 1
+	}
+	return a, nil
 }
 
 func moments(stats *Statistics, sp *space.Space) *calibrate.Moments {
@@ -63,7 +114,7 @@ func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, 
 	f := match.Features{Widths: widths, Mean: m.Mean, Cov: m.Cov}
 	mo := o.matchOptions()
 	switch {
-	case o.Match == "random":
+	case o.Match == "random", o.Match == "halves":
 		mo.Seed += uint64(sp.ID)
 		return match.Random(f, mo)
 	case o.Match == "permute" || sp.Mode == space.Permute:

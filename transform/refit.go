@@ -6,7 +6,6 @@ import (
 	"runtime"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
-	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/refit"
 )
@@ -41,9 +40,11 @@ func (r *run) refit(ctx context.Context, res *Result) (*RefitReport, error) {
 	fit, held := splitSource(r.src, HeldOut)
 	rep := &RefitReport{Asked: r.o.Settings.Refit, Chosen: "none", Errors: map[string]float64{}, HeldOut: held.Samples()}
 	plain := res.Merged.Model.Clone()
-	if err := r.outputError(ctx, "none", plain, held, rep); err != nil {
+	verdict, err := r.judge(ctx, plain, held)
+	if err != nil {
 		return nil, err
 	}
+	rep.Errors["none"], res.Report.HeldOut = verdict.RelativeError(), verdict
 	for _, way := range candidates[r.o.Settings.Refit] {
 		if held.Samples() == 0 && way != "repair" {
 			continue // nothing could judge it
@@ -53,11 +54,13 @@ func (r *run) refit(ctx context.Context, res *Result) (*RefitReport, error) {
 		if err := r.try(ctx, way, &m, fit, held, rep); err != nil {
 			return nil, err
 		}
-		if err := r.outputError(ctx, way, m.Model, held, rep); err != nil {
+		verdict, err := r.judge(ctx, m.Model, held)
+		if err != nil {
 			return nil, err
 		}
+		rep.Errors[way] = verdict.RelativeError()
 		if held.Samples() == 0 || rep.Errors[way] <= rep.Errors["none"] {
-			rep.Chosen, res.Merged.Model = way, m.Model
+			rep.Chosen, res.Merged.Model, res.Report.HeldOut = way, m.Model, verdict
 			return rep, nil
 		}
 	}
@@ -97,60 +100,4 @@ func (r *run) refitOptions() refit.Options {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	return o
-}
-
-// outputError notes the relative error of the heads' outputs against the sources', over held-out samples:
-// √(Σ|y − y_i|² / Σ|y_i|²), the mean over all outputs.
-func (r *run) outputError(ctx context.Context, way string, m *onnx.Model, held calibrate.Source, rep *RefitReport) error {
-	if held.Samples() == 0 {
-		return nil
-	}
-	if r.truth == nil {
-		side, err := r.p.SideBySide(r.o.Rename)
-		if err != nil {
-			return err
-		}
-		if r.truth, err = r.outputs(ctx, side.Model, held); err != nil {
-			return err
-		}
-	}
-	got, err := r.outputs(ctx, m, held)
-	if err != nil {
-		return err
-	}
-	total, count := 0.0, 0.0
-	for name, want := range r.truth {
-		var diff, norm float64
-		for k, y := range want {
-			d := float64(got[name][k]) - float64(y)
-			diff += d * d
-			norm += float64(y) * float64(y)
-		}
-		if norm > 0 {
-			total += math.Sqrt(diff / norm)
-			count++
-		}
-	}
-	rep.Errors[way] = total / max(count, 1)
-	return nil
-}
-
-// outputs runs a model over a source and returns its floating outputs.
-func (r *run) outputs(ctx context.Context, m *onnx.Model, src calibrate.Source) (map[string][]float32, error) {
-	out := map[string][]float32{}
-	o := calibrate.ForwardOptions{Batch: r.o.Batch, Workers: r.o.Workers}
-	err := calibrate.Forward(ctx, r.e, m, src, o, func(b calibrate.ForwardBatch) error {
-		for name, t := range b.Outputs {
-			if !t.DType.IsFloat() {
-				continue
-			}
-			v, err := t.Float32s()
-			if err != nil {
-				return err
-			}
-			out[name] = append(out[name], v...)
-		}
-		return nil
-	})
-	return out, err
 }

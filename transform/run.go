@@ -21,6 +21,7 @@ type Options struct {
 	Batch    int           // samples in a run of the engine; 0: the default
 	Workers  int           // runs at once; results do not depend on it
 	Refit    refit.Options // memory and scratch space of the refit
+	Controls bool          // with --refit ls: make the controls too, see Report.Controls
 	Progress func(stage string, done, total int)
 }
 
@@ -80,7 +81,7 @@ type run struct {
 	stats *Statistics
 	as    merge.Assignments
 	clock map[string]float64
-	truth map[string][]float32 // the sources' outputs on held-out samples, once they were needed
+	truth map[string]output // the sources' outputs on held-out samples, once they were needed
 }
 
 func (r *run) merge(ctx context.Context) (*Result, error) {
@@ -120,6 +121,11 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 			res.Report.Refit, err = r.refit(ctx, res)
 			return err
 		}); err != nil {
+			return nil, err
+		}
+	}
+	if r.o.Controls && wantsData && r.o.Settings.Refit == "ls" {
+		if err := r.timed("controls", func() error { return r.controls(ctx, res) }); err != nil {
 			return nil, err
 		}
 	}

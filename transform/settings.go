@@ -9,13 +9,14 @@ import (
 
 // Settings are the choices of a merge on its three axes. Start from Preset and change what you like.
 type Settings struct {
-	Method    string  `json:"method"`    // the preset they started from
-	Match     string  `json:"match"`     // who joins whom: zip, zipit, permute, identity, random, full, none
-	Represent string  `json:"represent"` // what a merged feature imitates: mean, select
-	Refit     string  `json:"refit"`     // none, repair, ls
-	Alpha     float64 `json:"alpha"`     // repeated-merge penalty of zip (zipit: the paper's α)
-	Beta      float64 `json:"beta"`      // same-model budget of zip (zipit: the paper's β)
-	Seed      uint64  `json:"seed"`      // of random matching and of the choice of samples
+	Method    string  `json:"method"`         // the preset they started from
+	Match     string  `json:"match"`          // who joins whom: zip, zipit, permute, identity, random, halves, full, none
+	Represent string  `json:"represent"`      // what a merged feature imitates: mean, select, base
+	Base      string  `json:"base,omitempty"` // with represent=base: the head whose features stay as they are
+	Refit     string  `json:"refit"`          // none, repair, ls
+	Alpha     float64 `json:"alpha"`          // repeated-merge penalty of zip (zipit: the paper's α)
+	Beta      float64 `json:"beta"`           // same-model budget of zip (zipit: the paper's β)
+	Seed      uint64  `json:"seed"`           // of random matching and of the choice of samples
 }
 
 // presets are the methods, each a point on the three axes.
@@ -25,6 +26,8 @@ var presets = map[string]Settings{
 	"permute":  {Match: "permute", Represent: "mean", Refit: "repair"},
 	"zip":      {Match: "zip", Represent: "mean", Refit: "repair", Alpha: 0.3, Beta: 1},
 	"zipit":    {Match: "zipit", Represent: "mean", Refit: "repair", Alpha: 0.3, Beta: 0.125},
+	"graft":    {Match: "permute", Represent: "base", Refit: "ls"},
+	"halves":   {Match: "halves", Represent: "select", Refit: "ls"},
 	"ensemble": {Match: "none", Represent: "mean", Refit: "none"},
 }
 
@@ -54,8 +57,8 @@ func Methods() []string {
 
 // Matches, Represents and Refits list the values of the axes.
 var (
-	Matches    = []string{"zip", "zipit", "permute", "identity", "random", "full", "none"}
-	Represents = []string{"mean", "select"}
+	Matches    = []string{"zip", "zipit", "permute", "identity", "random", "halves", "full", "none"}
+	Represents = []string{"mean", "select", "base"}
 	Refits     = []string{"none", "repair", "ls"}
 )
 
@@ -64,7 +67,7 @@ func (s Settings) needsData() bool {
 	switch s.Match {
 	case "none", "full":
 		return false
-	case "identity", "random":
+	case "identity", "random", "halves":
 		return s.Refit != "none" || s.Represent == "select"
 	}
 	return true

@@ -23,13 +23,13 @@ func TestSmoke2(t *testing.T) {
 		fmt.Printf("%+v\n", c)
 	}
 	cal := must(must(data.Open(dir+"fmnist_calib.npz", data.Options{})).Bind(must(data.Inputs(a))))
-	res, err := p.Merge(context.Background(), e, cal, transform.Options{Settings: must(transform.Preset("zip")), Until: os.Getenv("UNTIL")})
+	res, err := p.Merge(context.Background(), e, cal, transform.Options{Settings: must(transform.Preset(os.Getenv("METHOD"))), Controls: true, Until: os.Getenv("UNTIL")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	checks, err := p.Verify(context.Background(), e, res.Model, res, cal)
 	fmt.Println(checks, err)
-	res.Report.Refit.Repairs = nil
+	res.Report.Refit.Repairs, res.Report.Refit.Fits = nil, nil
 	j, _ := json.MarshalIndent(res.Report, "", " ")
 	fmt.Println(string(j))
 }

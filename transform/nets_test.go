@@ -1,0 +1,252 @@
+package transform_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/onnxtest"
+	"pgregory.net/rapid"
+)
+
+// step is one building block of a random network. Each is written for a state of n channels and s×s
+// positions, and says whether it can stand there.
+type step struct {
+	name string
+	fits func(w *writer) bool
+	add  func(w *writer, a, b int) // a and b are random numbers, equal for all renderings of a network
+}
+
+// plan is a network without its weights: what all models of one architecture have in common.
+type plan struct {
+	steps []step
+	rand  [][2]int
+	tail  int // how images become vectors
+}
+
+// style is what may differ between two models of one architecture.
+type style struct {
+	seed    int64
+	prefix  string // of all names
+	classes int    // of the head
+	swap    bool   // the operands of Add and Mul
+	reverse bool   // the initializers' order
+	dtype   string
+}
+
+// writer renders a plan as text in the notation of onnxtest.
+type writer struct {
+	style
+	inits, nodes []string
+	count        int
+	cur          string // the current value
+	n, s         int    // its channels and positions
+}
+
+func (w *writer) name(kind string) string {
+	w.count++
+	return fmt.Sprintf("%s%s%d", w.prefix, kind, w.count)
+}
+
+// init declares random weights.
+func (w *writer) init(dims string, bounds ...float64) string {
+	name := w.name("w")
+	args := fmt.Sprint(w.seed*1000 + int64(w.count))
+	for _, b := range bounds {
+		args += fmt.Sprint(", ", b)
+	}
+	w.inits = append(w.inits, fmt.Sprintf("%s = init %s[%s] random(%s)", name, w.dtype, dims, args))
+	return name
+}
+
+func (w *writer) ints(v ...int) string {
+	name := w.name("i")
+	w.inits = append(w.inits, fmt.Sprintf("%s = init i64[%d]{%s}", name, len(v), strings.Trim(strings.Join(strings.Fields(fmt.Sprint(v)), ","), "[]")))
+	return name
+}
+
+// op adds a node and returns its (first) output.
+func (w *writer) op(op, inputs, attrs string) string {
+	out := w.name("v")
+	if ins := strings.Split(inputs, ", "); w.swap && (op == "Add" || op == "Mul") && len(ins) == 2 {
+		inputs = ins[1] + ", " + ins[0]
+	}
+	w.nodes = append(w.nodes, fmt.Sprintf("%s = %s(%s) {%s}", out, op, inputs, attrs))
+	return out
+}
+
+// conv makes n features of a value, by a window of k×k.
+func (w *writer) conv(from string, in, n, k int) string {
+	weights := w.init(fmt.Sprintf("%d,%d,%d,%d", n, in, k, k))
+	bias := w.init(fmt.Sprint(n), -0.5, 0.5)
+	return w.op("Conv", from+", "+weights+", "+bias, fmt.Sprintf("kernel_shape=[%d,%d], pads=[%[2]d,%[2]d,%[2]d,%[2]d]", k, k/2))
+}
+
+func always(*writer) bool { return true }
+
+// zipSteps leave every space free to be zipped.
+var zipSteps = []step{
+	{"conv", always, func(w *writer, a, b int) { m := 2 + a%5; w.cur, w.n = w.conv(w.cur, w.n, m, 1+2*(b%2)), m }},
+	{"activation", always, func(w *writer, a, b int) {
+		w.cur = w.op([]string{"Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "Softplus"}[a%6], w.cur, "")
+	}},
+	{"prelu", always, func(w *writer, a, b int) {
+		w.cur = w.op("PRelu", w.cur+", "+w.init(fmt.Sprintf("%d,1,1", w.n), 0.1, 0.4), "")
+	}},
+	{"affine", always, func(w *writer, a, b int) {
+		r := w.op("Tanh", w.cur, "") // else it would be folded into a convolution before
+		m := w.op("Mul", r+", "+w.init(fmt.Sprintf("%d,1,1", w.n), 0.5, 1.5), "")
+		w.cur = w.op("Add", m+", "+w.init(fmt.Sprintf("1,%d,1,1", w.n), -1, 1), "")
+	}},
+	{"instance norm", always, func(w *writer, a, b int) {
+		w.cur = w.op("InstanceNormalization", w.cur+", "+w.init(fmt.Sprint(w.n), 0.5, 1.5)+", "+w.init(fmt.Sprint(w.n), -1, 1), "")
+	}},
+	{"depthwise", always, func(w *writer, a, b int) {
+		m := 1 + a%2
+		weights, bias := w.init(fmt.Sprintf("%d,1,3,3", w.n*m)), w.init(fmt.Sprint(w.n*m), -0.5, 0.5)
+		w.cur, w.n = w.op("Conv", w.cur+", "+weights+", "+bias, fmt.Sprintf("group=%d, kernel_shape=[3,3], pads=[1,1,1,1]", w.n)), w.n*m
+	}},
+	{"residual", always, func(w *writer, a, b int) {
+		m := 2 + a%4
+		r := w.op("Relu", w.conv(w.cur, w.n, m, 3), "")
+		w.cur = w.op("Add", w.cur+", "+w.conv(r, m, w.n, 1+2*(b%2)), "")
+	}},
+	{"dense", always, func(w *writer, a, b int) {
+		m := 1 + a%3
+		c := w.op("Relu", w.conv(w.cur, w.n, m, 3), "")
+		w.cur, w.n = w.op("Concat", w.cur+", "+c, "axis=1"), w.n+m
+	}},
+	{"padded shortcut", always, func(w *writer, a, b int) {
+		before, behind := a%3, b%3
+		p := w.op("Pad", w.cur+", "+w.ints(0, before, 0, 0, 0, behind, 0, 0), "")
+		w.cur = w.op("Add", p+", "+w.conv(w.cur, w.n, w.n+before+behind, 3), "")
+		w.n += before + behind
+	}},
+	{"pool", func(w *writer) bool { return w.s >= 4 }, func(w *writer, a, b int) {
+		w.cur = w.op([]string{"MaxPool", "AveragePool"}[a%2], w.cur, "kernel_shape=[2,2], strides=[2,2]")
+		w.s /= 2
+	}},
+	{"squeeze and excitation", always, func(w *writer, a, b int) {
+		m := 1 + a%3
+		s := w.op("Relu", w.conv(w.op("GlobalAveragePool", w.cur, ""), w.n, m, 1), "")
+		w.cur = w.op("Mul", w.cur+", "+w.op("Sigmoid", w.conv(s, m, w.n, 1), ""), "")
+	}},
+	{"skip over a bottleneck", func(w *writer) bool { return w.s >= 4 }, func(w *writer, a, b int) {
+		m := 2 + a%3
+		d := w.op("Relu", w.conv(w.op("MaxPool", w.cur, "kernel_shape=[2,2], strides=[2,2]"), w.n, m, 3), "")
+		var u string
+		switch b % 3 {
+		case 0:
+			u = w.op("ConvTranspose", d+", "+w.init(fmt.Sprintf("%d,%d,2,2", m, m))+", "+w.init(fmt.Sprint(m), -1, 1), "strides=[2,2]")
+		case 1:
+			w.inits = append(w.inits, w.name("sc")+" = init f32[4]{1,1,2,2}")
+			u = w.op("Resize", d+", _, "+fmt.Sprintf("%ssc%d", w.prefix, w.count), `mode="nearest"`)
+		default:
+			u = w.op("Resize", d+", _, _, "+w.ints(2, m, w.s, w.s), `mode="nearest"`) // names the channel count
+		}
+		w.cur, w.n = w.op("Concat", u+", "+w.cur, "axis=1"), w.n+m
+	}},
+	{"gated unit", func(w *writer) bool { return w.n%2 == 0 }, func(w *writer, a, b int) {
+		x, y := w.name("v"), w.name("v")
+		sizes := ""
+		if a%2 == 0 {
+			sizes = ", " + w.ints(w.n/2, w.n/2)
+		}
+		w.nodes = append(w.nodes, fmt.Sprintf("%s, %s = Split(%s%s) {axis=1}", x, y, w.cur, sizes))
+		w.cur, w.n = w.op("Mul", x+", "+w.op("Sigmoid", y, ""), ""), w.n/2
+	}},
+	{"slice", func(w *writer) bool { return w.n > 2 }, func(w *writer, a, b int) {
+		w.cur = w.op("Slice", w.cur+", "+w.ints(1)+", "+w.ints(w.n+a%2)+", "+w.ints(1), "")
+		w.n--
+	}},
+	{"shuffle", always, func(w *writer, a, b int) {
+		order := make([]int, w.n)
+		for k := range order {
+			order[k] = (k + a) % w.n
+		}
+		w.cur = w.op("Gather", w.cur+", "+w.ints(order...), "axis=1")
+	}},
+	{"reflect", func(w *writer) bool { return w.s >= 2 }, func(w *writer, a, b int) {
+		p := w.op("Pad", w.cur+", "+w.ints(0, 0, 1, 0, 0, 0, 0, 1), `mode="reflect"`)
+		w.cur = w.op("MaxPool", p, "kernel_shape=[2,2], strides=[1,1]")
+	}},
+}
+
+// permuteSteps bind a space to permutations.
+var permuteSteps = []step{
+	{"softmax over channels", always, func(w *writer, a, b int) { w.cur = w.op("Softmax", w.cur, "axis=1") }},
+	{"mean over channels", always, func(w *writer, a, b int) {
+		w.cur = w.op("Sub", w.cur+", "+w.op("ReduceMean", w.cur, "axes=[1]"), "")
+	}},
+	{"spatial attention", always, func(w *writer, a, b int) {
+		w.cur = w.op("Mul", w.cur+", "+w.op("Sigmoid", w.conv(w.cur, w.n, 1, 3), ""), "")
+	}},
+}
+
+// drawPlan draws a network of up to 7 steps.
+func drawPlan(t *rapid.T, steps []step) plan {
+	p := plan{tail: rapid.IntRange(0, 3).Draw(t, "tail")}
+	for range rapid.IntRange(1, 7).Draw(t, "steps") {
+		k := rapid.IntRange(0, len(steps)-1).Draw(t, "step")
+		p.steps = append(p.steps, steps[k])
+		p.rand = append(p.rand, [2]int{rapid.IntRange(0, 11).Draw(t, "a"), rapid.IntRange(0, 11).Draw(t, "b")})
+	}
+	return p
+}
+
+// planOf is a network of the named steps.
+func planOf(tail int, names ...string) plan {
+	p := plan{tail: tail}
+	for k, name := range names {
+		at := slices.IndexFunc(zipSteps, func(s step) bool { return s.name == name })
+		p.steps = append(p.steps, zipSteps[at])
+		p.rand = append(p.rand, [2]int{k, k / 2})
+	}
+	return p
+}
+
+// text renders a plan: a stem, the steps, a flatten of one kind or another, two linear layers.
+func (p plan) text(s style) string {
+	if s.dtype == "" {
+		s.dtype = "f32"
+	}
+	w := &writer{style: s, cur: s.prefix + "x", n: 3, s: 8}
+	w.cur, w.n = w.op("Relu", w.conv(w.cur, w.n, 5, 3), ""), 5
+	for k, step := range p.steps {
+		if step.fits(w) {
+			step.add(w, p.rand[k][0], p.rand[k][1])
+		}
+	}
+	size := w.n * w.s * w.s
+	switch p.tail {
+	case 0:
+		w.cur, size = w.op("Flatten", w.op("GlobalAveragePool", w.cur, ""), ""), w.n
+	case 1:
+		w.cur = w.op("Flatten", w.cur, "")
+	case 2:
+		w.cur = w.op("Reshape", w.op("Transpose", w.cur, "perm=[0,2,3,1]")+", "+w.ints(0, size), "")
+	default:
+		w.cur, size = w.op("ReduceMean", w.cur, "axes=[2,3], keepdims=0"), w.n
+	}
+	hidden := w.op("Relu", w.op("Gemm", w.cur+", "+w.init(fmt.Sprintf("6,%d", size))+", "+w.init("6", -0.5, 0.5), "transB=1"), "")
+	w.op("Gemm", hidden+", "+w.init(fmt.Sprintf("%d,6", s.classes))+", "+w.init(fmt.Sprint(s.classes), -0.5, 0.5), "transB=1")
+	w.nodes = append(w.nodes, strings.Replace(w.nodes[len(w.nodes)-1], fmt.Sprintf("%sv%d =", w.prefix, w.count), s.prefix+"y =", 1))
+	w.nodes = slices.Delete(w.nodes, len(w.nodes)-2, len(w.nodes)-1)
+	if s.reverse {
+		slices.Reverse(w.inits)
+	}
+	return fmt.Sprintf("opset 13\ninput %sx %s[2,3,8,8]\n%s\n%s\noutput %sy %s[2,%d]\n",
+		s.prefix, s.dtype, strings.Join(w.inits, "\n"), strings.Join(w.nodes, "\n"), s.prefix, s.dtype, s.classes)
+}
+
+func (p plan) model(t testing.TB, s style) *onnx.Model {
+	t.Helper()
+	if s.classes == 0 {
+		s.classes = 5
+	}
+	m := onnxtest.Build(t, p.text(s))
+	m.File = fmt.Sprintf("model%d.onnx", s.seed)
+	return m
+}
