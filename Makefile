@@ -7,7 +7,7 @@ export GOTOOLCHAIN ?= auto
 
 # Packages that start goroutines; the race detector makes tests several times slower.
 RACE := ./calibrate ./calibrate/ort ./internal/data ./transform/refit ./eval
-GENERATED := onnx/internal/onnxpb/onnx.pb.go docs/exit-codes.md
+GENERATED := onnx/internal/onnxpb/onnx.pb.go docs/exit-codes.md docs/warnings.md
 
 .PHONY: help
 help: ## this list

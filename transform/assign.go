@@ -18,7 +18,7 @@ func (p *Prepared) Assign(t *merge.Trunk, stats *Statistics, o Settings) (merge.
 		}
 		as[sp] = a
 	}
-	return as, nil
+	return as, p.assignHeads(as, t, stats, o)
 }
 
 func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings) (merge.Assignment, error) {
@@ -104,7 +104,7 @@ func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, 
 		return match.Identity(widths)
 	case o.Match == "full" && sp.Mode == space.Zip && sp.Fixed == "":
 		return match.Full(widths), nil
-	case o.Match == "full":
+	case o.Match == "full", sp.Heads > 0: // heads are matched together, by assignHeads
 		return match.Identity(widths)
 	}
 	m := moments(stats, sp)

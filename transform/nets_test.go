@@ -43,6 +43,7 @@ type writer struct {
 	count        int
 	cur          string // the current value
 	n, s         int    // its channels and positions
+	doubled      bool   // a feature has two channels: cutting between them, or a tie to single ones, pins it
 }
 
 func (w *writer) name(kind string) string {
@@ -81,16 +82,21 @@ func (w *writer) op(op, inputs, attrs string) string {
 func (w *writer) conv(from string, in, n, k int) string {
 	weights := w.init(fmt.Sprintf("%d,%d,%d,%d", n, in, k, k))
 	bias := w.init(fmt.Sprint(n), -0.5, 0.5)
-	return w.op("Conv", from+", "+weights+", "+bias, fmt.Sprintf("kernel_shape=[%d,%d], pads=[%[2]d,%[2]d,%[2]d,%[2]d]", k, k/2))
+	return w.op("Conv", from+", "+weights+", "+bias, fmt.Sprintf("kernel_shape=[%[1]d,%[1]d], pads=[%[2]d,%[2]d,%[2]d,%[2]d]", k, k/2))
 }
 
 func always(*writer) bool { return true }
 
+func single(w *writer) bool { return !w.doubled }
+
 // zipSteps leave every space free to be zipped.
 var zipSteps = []step{
-	{"conv", always, func(w *writer, a, b int) { m := 2 + a%5; w.cur, w.n = w.conv(w.cur, w.n, m, 1+2*(b%2)), m }},
+	{"conv", always, func(w *writer, a, b int) {
+		m := 2 + a%5
+		w.cur, w.n, w.doubled = w.conv(w.cur, w.n, m, 1+2*(b%2)), m, false
+	}},
 	{"activation", always, func(w *writer, a, b int) {
-		w.cur = w.op([]string{"Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "Softplus"}[a%6], w.cur, "")
+		w.cur = w.op([]string{"Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "Softplus"}[a%6], w.cur, "")
 	}},
 	{"prelu", always, func(w *writer, a, b int) {
 		w.cur = w.op("PRelu", w.cur+", "+w.init(fmt.Sprintf("%d,1,1", w.n), 0.1, 0.4), "")
@@ -105,20 +111,21 @@ var zipSteps = []step{
 	}},
 	{"depthwise", always, func(w *writer, a, b int) {
 		m := 1 + a%2
+		w.doubled = w.doubled || m > 1
 		weights, bias := w.init(fmt.Sprintf("%d,1,3,3", w.n*m)), w.init(fmt.Sprint(w.n*m), -0.5, 0.5)
 		w.cur, w.n = w.op("Conv", w.cur+", "+weights+", "+bias, fmt.Sprintf("group=%d, kernel_shape=[3,3], pads=[1,1,1,1]", w.n)), w.n*m
 	}},
-	{"residual", always, func(w *writer, a, b int) {
+	{"residual", single, func(w *writer, a, b int) {
 		m := 2 + a%4
 		r := w.op("Relu", w.conv(w.cur, w.n, m, 3), "")
 		w.cur = w.op("Add", w.cur+", "+w.conv(r, m, w.n, 1+2*(b%2)), "")
 	}},
-	{"dense", always, func(w *writer, a, b int) {
+	{"dense", single, func(w *writer, a, b int) {
 		m := 1 + a%3
 		c := w.op("Relu", w.conv(w.cur, w.n, m, 3), "")
 		w.cur, w.n = w.op("Concat", w.cur+", "+c, "axis=1"), w.n+m
 	}},
-	{"padded shortcut", always, func(w *writer, a, b int) {
+	{"padded shortcut", single, func(w *writer, a, b int) {
 		before, behind := a%3, b%3
 		p := w.op("Pad", w.cur+", "+w.ints(0, before, 0, 0, 0, behind, 0, 0), "")
 		w.cur = w.op("Add", p+", "+w.conv(w.cur, w.n, w.n+before+behind, 3), "")
@@ -128,7 +135,7 @@ var zipSteps = []step{
 		w.cur = w.op([]string{"MaxPool", "AveragePool"}[a%2], w.cur, "kernel_shape=[2,2], strides=[2,2]")
 		w.s /= 2
 	}},
-	{"squeeze and excitation", always, func(w *writer, a, b int) {
+	{"squeeze and excitation", single, func(w *writer, a, b int) {
 		m := 1 + a%3
 		s := w.op("Relu", w.conv(w.op("GlobalAveragePool", w.cur, ""), w.n, m, 1), "")
 		w.cur = w.op("Mul", w.cur+", "+w.op("Sigmoid", w.conv(s, m, w.n, 1), ""), "")
@@ -144,11 +151,11 @@ var zipSteps = []step{
 			w.inits = append(w.inits, w.name("sc")+" = init f32[4]{1,1,2,2}")
 			u = w.op("Resize", d+", _, "+fmt.Sprintf("%ssc%d", w.prefix, w.count), `mode="nearest"`)
 		default:
-			u = w.op("Resize", d+", _, _, "+w.ints(2, m, w.s, w.s), `mode="nearest"`) // names the channel count
+			u = w.op("Resize", d+", _, _, "+w.ints(4, m, w.s, w.s), `mode="nearest"`) // names the channel count
 		}
 		w.cur, w.n = w.op("Concat", u+", "+w.cur, "axis=1"), w.n+m
 	}},
-	{"gated unit", func(w *writer) bool { return w.n%2 == 0 }, func(w *writer, a, b int) {
+	{"gated unit", func(w *writer) bool { return w.n%2 == 0 && !w.doubled }, func(w *writer, a, b int) {
 		x, y := w.name("v"), w.name("v")
 		sizes := ""
 		if a%2 == 0 {
@@ -157,11 +164,11 @@ var zipSteps = []step{
 		w.nodes = append(w.nodes, fmt.Sprintf("%s, %s = Split(%s%s) {axis=1}", x, y, w.cur, sizes))
 		w.cur, w.n = w.op("Mul", x+", "+w.op("Sigmoid", y, ""), ""), w.n/2
 	}},
-	{"slice", func(w *writer) bool { return w.n > 2 }, func(w *writer, a, b int) {
+	{"slice", func(w *writer) bool { return w.n > 2 && !w.doubled }, func(w *writer, a, b int) {
 		w.cur = w.op("Slice", w.cur+", "+w.ints(1)+", "+w.ints(w.n+a%2)+", "+w.ints(1), "")
 		w.n--
 	}},
-	{"shuffle", always, func(w *writer, a, b int) {
+	{"shuffle", single, func(w *writer, a, b int) {
 		order := make([]int, w.n)
 		for k := range order {
 			order[k] = (k + a) % w.n
@@ -231,13 +238,12 @@ func (p plan) text(s style) string {
 		w.cur, size = w.op("ReduceMean", w.cur, "axes=[2,3], keepdims=0"), w.n
 	}
 	hidden := w.op("Relu", w.op("Gemm", w.cur+", "+w.init(fmt.Sprintf("6,%d", size))+", "+w.init("6", -0.5, 0.5), "transB=1"), "")
-	w.op("Gemm", hidden+", "+w.init(fmt.Sprintf("%d,6", s.classes))+", "+w.init(fmt.Sprint(s.classes), -0.5, 0.5), "transB=1")
-	w.nodes = append(w.nodes, strings.Replace(w.nodes[len(w.nodes)-1], fmt.Sprintf("%sv%d =", w.prefix, w.count), s.prefix+"y =", 1))
-	w.nodes = slices.Delete(w.nodes, len(w.nodes)-2, len(w.nodes)-1)
+	w.nodes = append(w.nodes, fmt.Sprintf("%sy = Gemm(%s, %s, %s) {transB=1}", s.prefix, hidden,
+		w.init(fmt.Sprintf("%d,6", s.classes)), w.init(fmt.Sprint(s.classes), -0.5, 0.5)))
 	if s.reverse {
 		slices.Reverse(w.inits)
 	}
-	return fmt.Sprintf("opset 13\ninput %sx %s[2,3,8,8]\n%s\n%s\noutput %sy %s[2,%d]\n",
+	return fmt.Sprintf("opset 13\ninput %sx %s[4,3,8,8]\n%s\n%s\noutput %sy %s[4,%d]\n",
 		s.prefix, s.dtype, strings.Join(w.inits, "\n"), strings.Join(w.nodes, "\n"), s.prefix, s.dtype, s.classes)
 }
 

@@ -10,18 +10,18 @@ import (
 
 // Report is what came out of a merge.
 type Report struct {
-	Shared  string             `json:"shared"` // one line: how much is shared and why no more
-	Heads   []HeadReport       `json:"heads"`
-	Trunk   TrunkReport        `json:"trunk"`
-	Spaces  []SpaceReport      `json:"spaces"`
-	Refit   *RefitReport       `json:"refit,omitempty"`
-	Cost    CostReport         `json:"cost"`
+	Shared string        `json:"shared"` // one line: how much is shared and why no more
+	Heads  []HeadReport  `json:"heads"`
+	Trunk  TrunkReport   `json:"trunk"`
+	Spaces []SpaceReport `json:"spaces"`
+	Refit  *RefitReport  `json:"refit,omitempty"`
+	Cost   CostReport    `json:"cost"`
 	// HeldOut compares every output with its source on calibration samples that were held out of the refit.
 	HeldOut Judgement `json:"held_out,omitempty"`
 	// Controls are cheaper merges, refitted alike: what the matching has to beat.
-	Controls []Control `json:"controls,omitempty"`
-	Samples int                `json:"calibration_samples"`
-	Seconds map[string]float64 `json:"seconds"` // by stage
+	Controls []Control          `json:"controls,omitempty"`
+	Samples  int                `json:"calibration_samples"`
+	Seconds  map[string]float64 `json:"seconds"` // by stage
 	// Operators are those of the merged file that no source has.
 	Operators []string `json:"added_operators,omitempty"`
 }

@@ -66,7 +66,7 @@ func (p tapper) parts(sp *space.Space, value string) ([]calibrate.Part, bool) {
 	for axis, layout := range p.t.Analysis.Layouts(0, value) {
 		at := 0
 		for _, seg := range layout {
-			if seg.Space == sp && at%seg.Inner == 0 {
+			if seg.Space == sp && seg.Part == space.Whole && at%seg.Inner == 0 {
 				return p.inModels(value, calibrate.Part{Axis: axis, From: at / seg.Inner, Len: sp.Dim, Inner: seg.Inner})
 			}
 			if seg.Size < 0 {

@@ -86,6 +86,9 @@ func (as Assignments) check(spaces []*space.Space, models int) error {
 			return fault.New(fault.Usage, "bad_assignment", "space %q: every merged feature must take one feature of each model: %s",
 				s.Name, s.Reasons())
 		}
+		if s.Heads > 0 && !keepsHeads(a, s, models) {
+			return fault.New(fault.Usage, "bad_assignment", "space %q: heads must move as a whole", s.Name)
+		}
 		if s.Fixed != "" && a.Width != s.Dim {
 			return fault.New(fault.Unsupported, "fixed_width", "the width of space %q cannot change: %s", s.Name, s.Fixed)
 		}
@@ -100,6 +103,25 @@ func oneEach(z match.Zip, dim int) bool {
 		seen[[2]int{k / dim, m}] = true
 	}
 	return z.Width == dim && len(seen) == len(z.Of)
+}
+
+// keepsHeads reports whether every head of every model goes into one merged head, one to one.
+func keepsHeads(a Assignment, s *space.Space, models int) bool {
+	inside := s.Dim / s.Heads
+	if a.Width != s.Dim {
+		return false
+	}
+	for i := range models {
+		seen := map[int]bool{}
+		for f := range s.Dim {
+			to := a.Of[i*s.Dim+f]
+			if to/inside != a.Of[i*s.Dim+f/inside*inside]/inside || seen[to] || s.InsideFixed && to%inside != f%inside {
+				return false
+			}
+			seen[to] = true
+		}
+	}
+	return true
 }
 
 // axisMap says where the positions of one model's axis go in the merged axis.
@@ -128,6 +150,10 @@ func (as Assignments) mapAxis(layout space.Layout, model, models, size int) axis
 		}
 		a := as[seg.Space]
 		first := model * seg.Space.Dim
+		if seg.Part == space.HeadPart {
+			m.addHeads(a, seg, first)
+			continue
+		}
 		for p := range seg.Size {
 			f, inner := p/seg.Inner, p%seg.Inner
 			m.to = append(m.to, m.width+a.Of[first+f]*seg.Inner+inner)
@@ -139,6 +165,17 @@ func (as Assignments) mapAxis(layout space.Layout, model, models, size int) axis
 		panic(fmt.Sprintf("merge: layout of %d positions on an axis of %d", len(m.to), size))
 	}
 	return m
+}
+
+// addHeads lays an axis that counts heads: head h goes where the assignment sends its first feature.
+func (m *axisMap) addHeads(a Assignment, seg space.Segment, first int) {
+	inside := seg.Space.Dim / seg.Space.Heads
+	for p := range seg.Size {
+		f := first + p/seg.Inner*inside
+		m.to = append(m.to, m.width+a.Of[f]/inside*seg.Inner+p%seg.Inner)
+		m.coef = append(m.coef, a.Coef[f])
+	}
+	m.width += seg.Size
 }
 
 // identity reports whether the model's axis is the merged axis.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
@@ -56,9 +57,44 @@ func FindTrunk(s *Sources, cut Cut) (*Trunk, error) {
 	if err := cut.apply(s, t); err != nil {
 		return nil, err
 	}
+	if err := t.retract(s, cut); err != nil {
+		return nil, err
+	}
 	t.prune(s)
 	t.analyze(s)
 	return t, nil
+}
+
+// retract takes nodes out of the trunk until no value crosses its end in the middle of an attention: features
+// that lie on two axes, heads and what is inside, cannot be handed on in another order.
+func (t *Trunk) retract(s *Sources, cut Cut) error {
+	for {
+		at := slices.IndexFunc(t.Crossings(s), func(c Crossing) bool {
+			return slices.ContainsFunc(s.Full.Layouts(0, c.Value), space.Layout.Divided)
+		})
+		if at < 0 {
+			return nil
+		}
+		value := t.Crossings(s)[at].Value
+		if len(cut.Values) > 0 {
+			return fault.New(fault.Unsupported, "cut_in_attention", "the trunk cannot end inside an attention").
+				AtValue(value).WithHint("cut before or behind it; `onnx-zip inspect` lists the valid cuts")
+		}
+		t.dropFrom(s, s.Models[0].Index.Producer(value))
+	}
+}
+
+// dropFrom takes a node of model 0 and all that follows it out of the trunk.
+func (t *Trunk) dropFrom(s *Sources, n *onnx.Node) {
+	if k, ok := s.Pairing.Of(n); ok && t.in[k] {
+		delete(t.in, k)
+		t.Groups = slices.DeleteFunc(t.Groups, func(g int) bool { return g == k })
+		for _, out := range n.GetOutput() {
+			for _, u := range s.Models[0].Index.Uses(out) {
+				t.dropFrom(s, u.Node)
+			}
+		}
+	}
 }
 
 // consider adds group k to the trunk if it can be shared.

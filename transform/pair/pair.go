@@ -189,7 +189,22 @@ func (p *Pairing) candidates(a *onnx.Node, i int) []*onnx.Node {
 		})
 		return nodes
 	}
-	return nil
+	return p.sources(i)
+}
+
+// sources lists the nodes of model i that read nothing computed: their counterparts do neither.
+func (p *Pairing) sources(i int) []*onnx.Node {
+	var nodes []*onnx.Node
+	for _, n := range p.Graphs[i].Order {
+		computed := false
+		for _, in := range onnx.Reads(n) {
+			computed = computed || p.Graphs[i].Initializer(in) == nil
+		}
+		if !computed {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
 }
 
 // inputsMatch reports whether n's inputs in model i are the counterparts of a's; swapped: the other way

@@ -23,6 +23,7 @@ var folders = map[string]func(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.
 	"Sub":       foldBinary(func(a, b float64) float64 { return a - b }),
 	"Mul":       foldBinary(func(a, b float64) float64 { return a * b }),
 	"Div":       foldBinary(func(a, b float64) float64 { return a / b }),
+	"Pow":       foldBinary(math.Pow),
 	"Neg":       foldUnary(func(a float64) float64 { return -a }),
 	"Sqrt":      foldUnary(math.Sqrt),
 }

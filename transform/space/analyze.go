@@ -43,6 +43,7 @@ type analyzer struct {
 	roles   []map[string][]Role // model → parameter → roles
 	reads   []Read
 	blocks  int
+	groups  map[*headGroup]int
 }
 
 // model runs the rules over a model's nodes, in topological order, and ties corresponding values.
@@ -139,10 +140,11 @@ func (a *analyzer) export(axes []axis, value string, spaces map[*block]*Space, o
 			if s == nil {
 				s = &Space{ID: len(out.Spaces), Name: value, Dim: r.b.size, Mode: r.b.mode, Why: r.b.why,
 					Constant: r.b.constant, Fixed: r.b.fixed}
+				a.exportHeads(s, r.b)
 				spaces[r.b] = s
 				out.Spaces = append(out.Spaces, s)
 			}
-			layouts[k] = append(layouts[k], Segment{Space: s, Size: r.positions(), Inner: r.inner})
+			layouts[k] = append(layouts[k], Segment{Space: s, Size: r.positions(), Inner: r.inner, Part: r.part})
 		}
 	}
 	return layouts

@@ -13,6 +13,7 @@ type block struct {
 	constant bool
 	fixed    string
 	id       int
+	heads    *heads // nil where an attention never divided the features into heads
 }
 
 // run is a run of positions along an axis: a block repeated along inner positions, or (nil block)
@@ -21,6 +22,7 @@ type run struct {
 	b     *block
 	size  int // of aligned runs; -1 unknown
 	inner int
+	part  Part // of a block that is divided into heads: on which of the two axes this is
 }
 
 func (r run) positions() int {
@@ -30,7 +32,7 @@ func (r run) positions() int {
 	if r.b.size < 0 {
 		return -1
 	}
-	return r.b.size * r.inner
+	return r.b.partSize(r.part) * r.inner
 }
 
 // axis is what lies along one axis of a tensor.
@@ -60,18 +62,18 @@ func resolve(x axis) axis {
 			out = append(out, r)
 			continue
 		}
-		out = appendFinest(out, r.b, r.inner)
+		out = appendFinest(out, r)
 	}
 	return out
 }
 
-func appendFinest(out axis, b *block, inner int) axis {
-	b = b.find()
-	if b.parts == nil {
-		return append(out, run{b: b, inner: inner})
+func appendFinest(out axis, r run) axis {
+	r.b = r.b.find()
+	if r.b.parts == nil || r.part != Whole {
+		return append(out, r)
 	}
-	for _, p := range b.parts {
-		out = appendFinest(out, p, inner)
+	for _, p := range r.b.parts {
+		out = appendFinest(out, run{b: p, inner: r.inner})
 	}
 	return out
 }
@@ -135,10 +137,14 @@ func union(x, y *block) {
 	if x.fixed == "" {
 		x.fixed = y.fixed
 	}
+	x.shareHeads(y)
 }
 
 // cut divides a finest block after k features, 0 < k < size.
 func (a *analyzer) cut(b *block, k int) {
+	if b.heads != nil {
+		b.restrict(Pinned, Reason{Text: "is divided into heads, and cut elsewhere too"})
+	}
 	left, right := a.newBlock(k), a.newBlock(b.size-k)
 	for _, p := range []*block{left, right} {
 		p.mode, p.why, p.constant, p.fixed = b.mode, b.why, b.constant, b.fixed
@@ -174,12 +180,17 @@ func (a *analyzer) unify(x, y axis, why Reason) {
 			return
 		case p.b == nil || q.b == nil:
 			n := min(p.positions(), q.positions())
-			pinTied(axis{p}, axis{q}, why)
+			if !fixInside(p, q) {
+				pinTied(axis{p}, axis{q}, why)
+			}
 			if !a.drop(cx, n) || !a.drop(cy, n) {
 				pinTied(cx.rest(), cy.rest(), why)
 				return
 			}
-		case p.inner != q.inner:
+		case p.inner == q.inner && p.part == q.part && p.part != Whole && tieParts(p, q):
+			cx.pop()
+			cy.pop()
+		case p.inner != q.inner || p.part != Whole || q.part != Whole:
 			why.Text = "lays the features out in two ways"
 			restrictAll(cx.rest(), Pinned, why)
 			restrictAll(cy.rest(), Pinned, why)
@@ -214,7 +225,7 @@ func (a *analyzer) drop(c *cursor, n int) bool {
 	case r.b == nil:
 		c.runs[len(c.runs)-1].size -= n
 		return true
-	case n%r.inner != 0:
+	case n%r.inner != 0 || r.part != Whole:
 		return false
 	default:
 		a.cut(r.b, n/r.inner)
@@ -247,7 +258,7 @@ func (c *cursor) head() run {
 		}
 		r.b = r.b.find()
 		c.pop()
-		if r.b.parts == nil {
+		if r.b.parts == nil || r.part != Whole {
 			c.runs = append(c.runs, r)
 			return r
 		}
@@ -280,7 +291,7 @@ func (a *analyzer) split(x axis, n int) (left, right axis, ok bool) {
 			left = append(left, run{size: n, inner: 1})
 			x = append(axis{{size: p - n, inner: 1}}, x[1:]...)
 			n = 0
-		case n%r.inner != 0:
+		case n%r.inner != 0 || r.part != Whole:
 			return left, x[1:], false
 		default:
 			a.cut(r.b, n/r.inner)

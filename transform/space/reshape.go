@@ -33,6 +33,8 @@ func times(outer, inner axis) (axis, bool) {
 		return aligned(no * ni), true
 	case no < 0 || ni < 0:
 		return nil, false
+	case len(outer) == 1 && len(inner) == 1 && joins(outer[0], inner[0]):
+		return axis{{b: inner[0].b, inner: inner[0].inner}}, true
 	case inner.isAligned():
 		out := make(axis, len(outer))
 		for i, r := range outer {
@@ -69,6 +71,10 @@ func factor(x axis, sizes []int) ([]axis, bool) {
 			rest *= s
 		}
 		if head, tail, ok := peelOuter(x, sizes[k], rest); ok {
+			out, x = append(out, head), tail
+			continue
+		}
+		if head, tail, ok := divide(x, sizes[k], rest); ok && k == len(sizes)-2 {
 			out, x = append(out, head), tail
 			continue
 		}
@@ -162,6 +168,13 @@ func reshape(axes []axis, in, out []dim) (result []axis, bad []axis) {
 		bad = append(bad, regroup(axes[i:i+ni], result[j:j+nj], out[j:j+nj])...)
 		i, j = i+ni, j+nj
 		continue
+	}
+	for ; j > 0 && j == len(out) && i < len(in) && in[i].size == 1; i++ { // one feature that is squeezed away
+		whole, ok := product([]axis{result[j-1], axes[i]})
+		if !ok {
+			bad = append(bad, result[j-1], axes[i])
+		}
+		result[j-1] = whole
 	}
 	return result, append(bad, suffix(axes[i:], in[i:], out[j:], result[j:])...)
 }

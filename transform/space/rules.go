@@ -48,6 +48,7 @@ func init() {
 		"Slice":     slice,
 		"Gather":    gather,
 		"Pad":       pad,
+		"Expand":    expand,
 
 		"Shape": shapeOnly, "Size": shapeOnly, "ConstantOfShape": shapeOnly, "Range": shapeOnly,
 	}

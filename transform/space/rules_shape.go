@@ -13,6 +13,13 @@ func reshapeRule(c *call) {
 		c.pinNode("reshapes a parameter")
 		return
 	}
+	if c.n.GetOpType() == "Squeeze" { // it works on axes of size 1 only: they must not become wider
+		for _, x := range c.in(0) {
+			if x.positions() == 1 {
+				restrictAll(x, Permute, c.why("squeezes axes of one feature"))
+			}
+		}
+	}
 	value := c.n.GetOutput()[0]
 	axes, bad := reshape(c.in(0), c.dims(c.input(0)), c.dims(value))
 	for _, x := range bad {
@@ -84,6 +91,10 @@ func concat(c *call) {
 // cutOut takes the positions [from, from+n) of an axis; pinned where that cuts through a feature.
 func (c *call) cutOut(x axis, from, n int) axis {
 	if x.isAligned() {
+		return aligned(n)
+	}
+	if x = resolve(x); len(x) == 1 && x[0].part == InsidePart {
+		x[0].b.fixInside() // rotary embeddings treat the halves of a head differently
 		return aligned(n)
 	}
 	_, rest, ok1 := c.a.split(x, from)
@@ -330,6 +341,28 @@ func (c *call) constants(n int) axis {
 	b := c.a.newBlock(n)
 	b.constant = true
 	return axis{{b: b, inner: 1}}
+}
+
+// expand repeats axes of size 1; the others pass through. Of a parameter (a learned token), they are features
+// that begin here.
+func expand(c *call) {
+	value := c.n.GetOutput()[0]
+	x := c.in(0)
+	shift := len(c.shape(value)) - len(x)
+	out := make([]axis, len(c.shape(value)))
+	for k := range out {
+		size := c.size(value, k)
+		switch from := k - shift; {
+		case from < 0 || c.size(c.input(0), from) == 1:
+			out[k] = aligned(size)
+		case c.param(0) != nil:
+			out[k] = c.fresh(size)
+			c.setParam(0, from, out[k], Out)
+		default:
+			out[k] = x[from]
+		}
+	}
+	c.setOut(0, out)
 }
 
 // resize passes the axes that keep their size; it mixes positions of the others.

@@ -48,6 +48,13 @@ type Space struct {
 	Why      []Reason // what bound it to Mode; empty for zip
 	Constant bool     // channels that an operator fills with a constant (a padded shortcut)
 	Fixed    string   // why its width cannot change, "" where it can
+	// Heads, where not 0, says that an attention divides the features into so many heads, one after the
+	// other: only whole heads may be exchanged, and features inside a head.
+	Heads int
+	// Group numbers the spaces whose heads can be exchanged together only (queries, keys and values).
+	Group int
+	// InsideFixed says that the features inside a head must keep their order (rotary embeddings).
+	InsideFixed bool
 }
 
 // Reasons is Why as one line.
@@ -59,11 +66,25 @@ func (s *Space) Reasons() string {
 	return strings.Join(parts, "; ")
 }
 
-// Segment is a run of positions along an axis. Position p of it is feature p / Inner of Space.
+// Part says which axis of a space with heads a segment lies on.
+type Part int
+
+const (
+	// Whole is an axis that counts all features: head·(features per head) + feature.
+	Whole Part = iota
+	// HeadPart is an axis that counts heads.
+	HeadPart
+	// InsidePart is an axis that counts the features inside a head, which differ from head to head.
+	InsidePart
+)
+
+// Segment is a run of positions along an axis. Position p of it is feature p / Inner of Space (its head
+// number p / Inner, where Part is HeadPart).
 type Segment struct {
 	Space *Space // nil: aligned positions, the same in every model
 	Size  int    // number of positions; -1 where unknown (aligned or pinned axes only)
 	Inner int    // positions per feature, 1 for aligned runs
+	Part  Part
 }
 
 // Layout is what an axis holds, in order.
@@ -77,6 +98,17 @@ func (l Layout) Aligned() bool {
 		}
 	}
 	return true
+}
+
+// Divided reports whether the axis is one of the two that a space with heads lies on: its features cannot be
+// reordered by an index along this axis.
+func (l Layout) Divided() bool {
+	for _, s := range l {
+		if s.Space != nil && s.Part != Whole {
+			return true
+		}
+	}
+	return false
 }
 
 // Pinned returns the first pinned space of the axis, nil where there is none.

@@ -1,4 +1,4 @@
-// Command docgen writes the pages of documentation that are tables of the code.
+// Command docgen writes the pages of documentation that are tables of the code: exit codes and warnings.
 //
 //	go run ./internal/tools/docgen docs
 package main
@@ -17,10 +17,22 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: docgen DIR")
 		os.Exit(2)
 	}
-	if err := os.WriteFile(filepath.Join(os.Args[1], "exit-codes.md"), []byte(exitCodes()), 0o644); err != nil {
+	if err := write(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "docgen:", err)
 		os.Exit(1)
 	}
+}
+
+// write makes the pages in dir, of the module in the working folder.
+func write(dir string) error {
+	if err := os.WriteFile(filepath.Join(dir, "exit-codes.md"), []byte(exitCodes()), 0o644); err != nil {
+		return err
+	}
+	page, err := warnings(".")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "warnings.md"), []byte(page), 0o644)
 }
 
 // exitCodes is the page of exit codes, from the table that the command line itself uses.

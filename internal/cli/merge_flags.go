@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/onnx-zip/onnx-zip/transform"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// mergeFlags are the flags of merge.
+type mergeFlags struct {
+	output, keepRejected string
+	force, dryRun        bool
+	data, test, classes  []string
+	dataset              dataFlags
+	heads, rename        []string
+	mapInput             []string
+	method, until        string
+	match, represent     string
+	refit                string
+	alpha, beta          float64
+	seed                 uint64
+	engine               engineFlags
+	memory, scratch      string
+	gates                gateFlags
+}
+
+const mergeLong = `Merges trained models into one file with a head for each. Features of the models
+that mean the same are found by what they compute on unlabelled data (--data) and
+averaged; where the models stem from one checkpoint and share a trunk bit for
+bit, no data is needed. The merged file is loaded again and verified before it
+gets its name; nothing is left where a gate or the verification fails.
+
+The verdict at the end follows from the figures that are printed:
+  not_worth_it  a task loses more than 10 points against its source, or (without
+                labels) a head agrees with its source on less than 80 %, or both
+                parameters and FLOPs are 95 % of the ensemble's or more
+  unknown       no test data, and no agreement of 90 % in every head
+  worth_it      otherwise`
+
+const mergeExample = `  onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx
+  onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx --until 60% \
+      --test test.npz --classes a=0,2,3,5,8 --classes b=1,4,6,7,9 --max-drop 3
+  onnx-zip merge a.onnx b.onnx -o both.onnx --method ensemble`
+
+func (a *app) mergeCommand() *cobra.Command {
+	f := &mergeFlags{}
+	cmd := &cobra.Command{
+		Use: "merge A B [C…] -o OUT", Short: "Merge models into one file",
+		Long: mergeLong, Example: mergeExample, DisableFlagsInUseLine: true,
+		Args:              atLeast(2, "onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx"),
+		ValidArgsFunction: completeModels,
+		RunE: func(cmd *cobra.Command, files []string) error {
+			m := &merging{a: a, f: f, files: files, seconds: map[string]float64{}}
+			if err := m.checkFlags(cmd); err != nil {
+				return err
+			}
+			return m.run(cmd.Context())
+		},
+	}
+	a.addGroup(cmd, "Output", f.defineOutput)
+	a.addGroup(cmd, "Data", f.defineData)
+	a.addGroup(cmd, "Names", func(s *pflag.FlagSet) {
+		defineNames(s, &f.heads, &f.mapInput)
+		s.StringArrayVar(&f.rename, "rename", nil, "name an output, as `a:OLD=NEW` (default: HEAD_OLD)")
+	})
+	a.addGroup(cmd, "Method", f.defineMethod)
+	a.addGroup(cmd, "Gates (a failed one leaves nothing and exits with 9)", f.gates.define)
+	a.addGroup(cmd, "Machine", func(s *pflag.FlagSet) {
+		f.engine.define(s)
+		s.StringVar(&f.memory, "memory", "", "hold at most this `SIZE` of values in memory (default 512MiB)")
+		s.StringVar(&f.scratch, "scratch", "", "`FOLDER` for the rest of them (default: the temporary one)")
+	})
+	f.completions(cmd)
+	return cmd
+}
+
+func (f *mergeFlags) defineOutput(s *pflag.FlagSet) {
+	s.StringVarP(&f.output, "output", "o", "", "write the merged model to this `FILE` (required)")
+	s.BoolVar(&f.force, "force", false, "replace FILE where it exists")
+	s.StringVar(&f.keepRejected, "keep-rejected", "", "`FILE` for a merged model that a gate refused")
+	s.BoolVar(&f.dryRun, "dry-run", false, "check everything that can be checked without computing, then stop")
+}
+
+func (f *mergeFlags) defineData(s *pflag.FlagSet) {
+	s.StringArrayVar(&f.data, "data", nil, "unlabelled inputs, `[HEAD=]FILE.npz` (repeat)")
+	s.IntVar(&f.dataset.samples, "samples", 0, "use so many of them, 0: all")
+	s.StringArrayVar(&f.test, "test", nil, "labelled data to judge by, `[HEAD=]FILE.npz` (repeat); with\nHEAD= its labels number that head's own classes")
+	s.StringArrayVar(&f.classes, "classes", nil, "the class of each output of a head, as `a=0,3,4` or a=@FILE")
+	f.dataset.define(s)
+}
+
+func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
+	s.StringVar(&f.method, "method", transform.DefaultMethod, "preset of the settings below: "+strings.Join(transform.Methods(), ", "))
+	s.StringVar(&f.until, "until", "", "end the trunk at this `CUT`: cut:7 (see inspect), a share of the\nFLOPs (60%), or values (V1,V2; b:V for head b's name)")
+	s.StringVar(&f.match, "match", "", "who joins whom: "+strings.Join(transform.Matches, ", "))
+	s.StringVar(&f.represent, "represent", "", "what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
+	s.StringVar(&f.refit, "refit", "", "correction of the merged weights: "+strings.Join(transform.Refits, ", "))
+	s.Float64Var(&f.alpha, "alpha", 0, "zip: factor for each further merge into a feature (default .3)")
+	s.Float64Var(&f.beta, "beta", 0, "zip: share of merges within one model (default 1)")
+	s.Uint64Var(&f.seed, "seed", 0, "seed of random choices")
+}
+
+func (f *mergeFlags) completions(cmd *cobra.Command) {
+	complete(cmd, "method", transform.Methods()...)
+	complete(cmd, "match", transform.Matches...)
+	complete(cmd, "represent", transform.Represents...)
+	complete(cmd, "refit", transform.Refits...)
+	complete(cmd, "device", "auto", "cpu", "cuda")
+	completeFiles(cmd, "output", "onnx")
+	completeFiles(cmd, "data", "npz", "npy")
+	completeFiles(cmd, "test", "npz")
+}
+
+// settings resolves the method and what was changed of it.
+func (f *mergeFlags) settings(cmd *cobra.Command) (transform.Settings, error) {
+	s, err := transform.Preset(f.method)
+	if err != nil {
+		return s, err
+	}
+	changed := cmd.Flags().Changed
+	for _, axis := range []struct {
+		flag, value string
+		set         *string
+		allowed     []string
+	}{{"match", f.match, &s.Match, transform.Matches}, {"represent", f.represent, &s.Represent, transform.Represents}, {"refit", f.refit, &s.Refit, transform.Refits}} {
+		if !changed(axis.flag) {
+			continue
+		}
+		if !contains(axis.allowed, axis.value) {
+			return s, usage("unknown_setting", "there is no --%s %q", axis.flag, axis.value).WithHint("choose one of %s", strings.Join(axis.allowed, ", "))
+		}
+		*axis.set = axis.value
+	}
+	for _, factor := range []struct {
+		flag  string
+		value float64
+		set   *float64
+	}{{"alpha", f.alpha, &s.Alpha}, {"beta", f.beta, &s.Beta}} {
+		if !changed(factor.flag) {
+			continue
+		}
+		if s.Match != "zip" && s.Match != "zipit" {
+			return s, usage("bad_flag", "--%s has no meaning with --match %s", factor.flag, s.Match).WithHint("it belongs to zip and zipit")
+		}
+		if !(factor.value >= 0 && factor.value <= 1) {
+			return s, usage("bad_flag", "--%s %g: it is a number from 0 to 1", factor.flag, factor.value)
+		}
+		*factor.set = factor.value
+	}
+	s.Seed = f.seed
+	return s, nil
+}
+
+// settingsLine is the resolved settings for people.
+func settingsLine(s transform.Settings) string {
+	match := s.Match
+	if match == "zip" || match == "zipit" {
+		match += fmt.Sprintf(" (alpha %g, beta %g)", s.Alpha, s.Beta)
+	}
+	return fmt.Sprintf("method %s: match %s, represent %s, refit %s, seed %d", s.Method, match, s.Represent, s.Refit, s.Seed)
+}

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/onnx-zip/onnx-zip/eval"
+	"github.com/onnx-zip/onnx-zip/transform"
+)
+
+// printResult is the table for people.
+func (m *merging) printResult() {
+	if m.a.json {
+		return
+	}
+	m.printScores()
+	m.printCost()
+	m.printWork()
+	if m.result.Output != "" {
+		m.a.printf("wrote %s, %sB, heads %s\n", m.result.Output, count(m.result.FileBytes), strings.Join(headsOf(m.p), ", "))
+	}
+	m.a.printf("verdict: %s: %s\n", m.a.doc.Verdict, m.a.doc.Reason)
+}
+
+func (m *merging) printScores() {
+	if s := m.result.Scores; s != nil {
+		m.a.printf("\n%s", s.table("merged"))
+		if s.Joint == nil && s.JointSkipped != "" {
+			m.a.printf("no joint accuracy: %s\n", s.JointSkipped)
+		}
+	}
+	if rows := topRows(m.result.Agreement); len(rows) > 0 {
+		t := &table{}
+		t.add("head", "same top-1 as its source", "on "+m.result.JudgedOn)
+		for _, r := range rows {
+			t.add(r.Head, rate(*r.Top1), fmt.Sprintf("%d samples", r.Top1.N))
+		}
+		m.a.printf("\n%s", t)
+	}
+}
+
+// rate is "95.8 % [94.4, 96.9]".
+func rate(r eval.Rate) string {
+	return fmt.Sprintf("%.1f %% [%.1f, %.1f]", 100*r.Value, 100*r.Low, 100*r.High)
+}
+
+// points is "-1.2 [-2.0, -0.4]".
+func points(d eval.Diff) string { return fmt.Sprintf("%+.1f [%+.1f, %+.1f]", d.Points, d.Low, d.High) }
+
+// table is the accuracies, with 95 % intervals.
+func (s *scores) table(name string) *table {
+	t := &table{}
+	t.add("accuracy", "samples", name, "source", "difference, points")
+	for _, r := range s.Tasks {
+		source, diff := "", ""
+		if r.Source != nil {
+			source, diff = rate(*r.Source), points(*r.Difference)
+		}
+		t.add(r.Head, fmt.Sprint(r.Accuracy.N), rate(r.Accuracy), source, diff)
+	}
+	if s.Joint != nil {
+		source, diff := "", ""
+		if s.EnsembleJoint != nil {
+			source, diff = rate(*s.EnsembleJoint), points(*s.JointDifference)
+		}
+		t.add("joint", fmt.Sprint(s.Joint.N), rate(*s.Joint), source, diff)
+	}
+	return t
+}
+
+func (m *merging) printCost() {
+	c := m.res.Report.Cost
+	t := &table{}
+	t.add("cost", "merged", "ensemble", "ratio")
+	t.add("parameters", count(c.Params), count(c.EnsembleParams), fmt.Sprintf("%.3f", c.ParamsRatio))
+	t.add("FLOPs", count(c.FLOPs), count(c.EnsembleFLOPs), fmt.Sprintf("%.3f", c.FLOPsRatio))
+	m.a.printf("\n%s", t)
+	if ops := m.res.Report.Operators; len(ops) > 0 {
+		m.a.printf("operators that no source has: %s\n", strings.Join(ops, ", "))
+	}
+}
+
+// printWork says what was done: the repair, the checks, the time.
+func (m *merging) printWork() {
+	m.a.printf("\n")
+	if r := m.res.Report.Refit; r != nil {
+		m.a.printf("refit: %s; relative output error on %s: %s\n", refitWords[r.Chosen], plural(r.HeldOut, "held-out sample"), refitErrors(r))
+	}
+	for _, c := range m.res.Report.Controls {
+		m.a.printf("control %s (%s): relative output error %.3f\n", c.Name, c.Why, c.HeldOut.RelativeError())
+	}
+	worst := 0.0
+	for _, c := range m.result.Checks {
+		worst = max(worst, c.Deviation)
+	}
+	m.a.printf("verified: %s of the written file, largest relative deviation %.1e\n", plural(len(m.result.Checks), "comparison"), worst)
+	var stages []string
+	for stage := range m.seconds {
+		if m.seconds[stage] >= 0.005 {
+			stages = append(stages, stage)
+		}
+	}
+	slices.SortFunc(stages, func(x, y string) int { return stageOrder(x) - stageOrder(y) })
+	var parts []string
+	total := 0.0
+	for _, stage := range stages {
+		total += m.seconds[stage]
+		parts = append(parts, fmt.Sprintf("%s %.2f", strings.ReplaceAll(stage, "_", " "), m.seconds[stage]))
+	}
+	m.a.printf("seconds: %.2f (%s) on %s\n", total, strings.Join(parts, ", "), m.engine.Name())
+}
+
+var refitWords = map[string]string{
+	"ls": "least squares", "repair": "repair of every node", "repair_guarded": "repair of the nodes that it helps",
+	"none": "none, it makes the heads' outputs worse",
+}
+
+// refitErrors lists the candidates' errors in the order in which they were tried.
+func refitErrors(r *transform.RefitReport) string {
+	var parts []string
+	for _, way := range []string{"none", "ls", "repair", "repair_guarded"} {
+		if e, ok := r.Errors[way]; ok {
+			parts = append(parts, fmt.Sprintf("%s %.3f", way, e))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func stageOrder(stage string) int {
+	return slices.Index([]string{"prepare", "read_data", "look_at_data", "capture", "match", "merge", "refit", "controls", "verify", "evaluate"}, stage)
+}

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+
+	"github.com/onnx-zip/onnx-zip/eval"
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/onnx"
+)
+
+// write stages the file, verifies and judges what was written, and gives it its name if all is well.
+func (m *merging) write(ctx context.Context) error {
+	staged, err := onnx.Stage(m.res.Model, m.f.output, onnx.SaveOptions{Force: m.f.force})
+	if err != nil {
+		return err
+	}
+	defer staged.Discard()
+	file, err := loadStaged(staged, m.f.output)
+	if err != nil {
+		return fault.Wrap(fault.Verification, "does_not_load", err, "the written file does not load")
+	}
+	if err := m.timed("verify", func() error {
+		m.result.Checks, err = m.p.Verify(ctx, m.engine, file, m.res, m.source())
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := m.timed("evaluate", func() error { return m.evaluate(ctx, file) }); err != nil {
+		return err
+	}
+	m.judge()
+	if err := m.a.gateError(); err != nil {
+		m.printResult()
+		return m.keepRejected(err)
+	}
+	if err := m.commit(staged); err != nil {
+		return err
+	}
+	m.printResult()
+	return nil
+}
+
+func (m *merging) commit(staged *onnx.Staged) error {
+	bytes, err := os.ReadFile(staged.Path())
+	if err != nil {
+		return fault.Wrap(fault.Output, "output_failed", err, "cannot be read back").InFile(m.f.output)
+	}
+	sum := sha256.Sum256(bytes)
+	if err := staged.Commit(); err != nil {
+		return err
+	}
+	m.result.Output, m.result.FileBytes, m.result.FileSHA256 = m.f.output, int64(len(bytes)), hex.EncodeToString(sum[:])
+	return nil
+}
+
+// keepRejected saves a model that a gate refused, where that was asked for; refusal stays the error.
+func (m *merging) keepRejected(refusal error) error {
+	if m.f.keepRejected == "" {
+		return refusal
+	}
+	if err := onnx.Save(m.res.Model, m.f.keepRejected, onnx.SaveOptions{Force: m.f.force}); err != nil {
+		m.a.warn(warning{Code: "rejected_not_saved", Message: err.Error()})
+		return refusal
+	}
+	m.result.Rejected = m.f.keepRejected
+	m.a.info("the refused model is in %s", m.f.keepRejected)
+	return refusal
+}
+
+// evaluate measures agreement without labels and, with test data, accuracy.
+func (m *merging) evaluate(ctx context.Context, file *onnx.Model) error {
+	for i := range m.sources {
+		s := &m.sources[i]
+		for k, out := range m.p.Sources.Models[i].Index.Graph.GetOutput() {
+			s.Pairs = append(s.Pairs, eval.Pair{Head: s.Head, Merged: m.res.Merged.Outputs[i][k], Source: out.GetName()})
+		}
+	}
+	src, what, err := m.heldOut()
+	if err != nil {
+		return err
+	}
+	if src != nil {
+		if m.result.Agreement, err = m.scorer.agreement(ctx, file, m.sources, src); err != nil {
+			return err
+		}
+		m.result.JudgedOn = what
+	}
+	if len(m.scorer.tests) == 0 {
+		return nil
+	}
+	m.result.Scores, err = m.scorer.against(ctx, file, m.tasks(), m.sources)
+	return err
+}
+
+// tasks are the heads of the merged file.
+func (m *merging) tasks() []eval.Task {
+	var tasks []eval.Task
+	for _, s := range m.sources {
+		if p, ok := s.logitsPair(); ok {
+			tasks = append(tasks, eval.Task{Head: s.Head, Classes: m.scorer.classes[s.Head], Output: p.Merged})
+		}
+	}
+	return tasks
+}
+
+// judge applies the gates and the verdict to the figures.
+func (m *merging) judge() {
+	g := m.f.gates
+	if g.maxDrop != nil {
+		m.a.addGate(gateDrop(*g.maxDrop, m.result.Scores.Tasks))
+	}
+	if g.minJoint != nil {
+		joint := gate{Name: "min-joint", Limit: *g.minJoint, Detail: "there is no joint accuracy: " + m.result.Scores.JointSkipped}
+		if m.result.Scores.Joint != nil {
+			joint = gateJoint(*g.minJoint, m.result.Scores.Joint.Value)
+		}
+		m.a.addGate(joint)
+	}
+	if g.minAgreement != nil {
+		m.a.addGate(gateAgreement(*g.minAgreement, topRows(m.result.Agreement)))
+	}
+	if g.strict {
+		m.a.addGate(gateStrict(m.a.doc.Warnings, g.allow))
+	}
+	m.a.doc.Verdict, m.a.doc.Reason = verdict(&m.result)
+}
