@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -23,7 +24,7 @@ type gate struct {
 // gateFlags are the limits asked for; a nil one was not.
 type gateFlags struct {
 	maxDrop, minJoint, minAgreement, minShared *float64
-	strict                                     bool
+	strict, beatsControl                       bool
 	allow                                      []string
 }
 
@@ -33,6 +34,7 @@ func (f *gateFlags) define(s *pflag.FlagSet) {
 	s.Float64Var(f.minJoint, "min-joint", 0, "least joint accuracy in `PERCENT` (needs --test)")
 	s.Float64Var(f.minAgreement, "min-agreement", 0, "least top-1 agreement of each head with its source, in\n`PERCENT`, on held-out calibration data without labels")
 	s.Float64Var(f.minShared, "min-shared", 0, "least share of the first model's FLOPs in the trunk, in\n`PERCENT`")
+	s.BoolVar(&f.beatsControl, "require-beats-control", false, "matching must do better than controls without it, by the\nerror of the outputs on held-out samples (needs refit ls)")
 	s.BoolVar(&f.strict, "strict", false, "warnings fail as well")
 	s.StringSliceVar(&f.allow, "allow", nil, "warning `CODE` that --strict lets pass (repeat)")
 }
@@ -57,7 +59,7 @@ func (f *gateFlags) settle(cmd *cobra.Command) error {
 	return nil
 }
 
-// notePassed adds a gate to the document and says whether it was passed.
+// addGate adds a gate to the document.
 func (a *app) addGate(g gate) {
 	a.doc.Gates = append(a.doc.Gates, g)
 	if a.doc.Gate == nil || a.doc.Gate.Passed && !g.Passed {
@@ -133,6 +135,18 @@ func gateAgreement(limit float64, heads []agreementRow) gate {
 		if v := 100 * h.Top1.Value; g.Head == "" || v < g.Value {
 			g.Head, g.Value, g.Passed = h.Head, v, v >= limit
 			g.Detail = fmt.Sprintf("head %s agrees with its source on %.1f %% of %d samples, %g %% were asked for", h.Head, v, h.Top1.N, limit)
+		}
+	}
+	return g
+}
+
+// gateControl holds the merge's error against that of the best control.
+func gateControl(r *transform.Report) gate {
+	g := gate{Name: "require-beats-control", Value: r.HeldOut.RelativeError(), Detail: "there was no control to compare with"}
+	for _, c := range r.Controls {
+		if e := c.HeldOut.RelativeError(); g.Limit == 0 || e < g.Limit {
+			g.Limit, g.Passed = e, g.Value < e
+			g.Detail = fmt.Sprintf("the outputs' relative error is %.3f, that of the control %q is %.3f", g.Value, c.Name, e)
 		}
 	}
 	return g

@@ -89,7 +89,7 @@ func (m *merging) checkFlags(cmd *cobra.Command) error {
 	if len(f.test) == 0 && (f.gates.maxDrop != nil || f.gates.minJoint != nil) {
 		return usage("gate_needs_test", "--max-drop and --min-joint need labelled data").WithHint("give it with --test FILE.npz, or use --min-agreement")
 	}
-	m.o = transform.Options{Settings: s, Until: f.until, Batch: f.engine.batch, Workers: f.engine.threads}
+	m.o = transform.Options{Settings: s, Until: f.until, Batch: f.engine.batch, Workers: f.engine.threads, Controls: f.gates.beatsControl}
 	m.o.Refit.Batch, m.o.Refit.Workers, m.o.Refit.Scratch = f.engine.batch, f.engine.threads, f.scratch
 	m.o.Refit.Memory, err = parseSize("memory", f.memory)
 	return err
@@ -155,6 +155,9 @@ func (m *merging) prepare() error {
 		return err
 	}
 	heads := headsOf(m.p)
+	if err := m.settleBase(heads); err != nil {
+		return err
+	}
 	m.a.doc.Settings = mergeSettings{m.o.Settings, m.o.Until, heads, m.f.dataset.samples, m.f.engine.threads, m.f.engine.batch, m.f.engine.device}
 	if m.o.Rename, err = parseRename(m.f.rename, heads); err != nil {
 		return err
@@ -172,6 +175,18 @@ func (m *merging) prepare() error {
 		return err
 	}
 	return m.showShared()
+}
+
+// settleBase names the head whose trunk is kept, where one is.
+func (m *merging) settleBase(heads []string) error {
+	switch {
+	case m.o.Represent != "base":
+	case m.o.Base == "":
+		m.o.Base = heads[0]
+	case !contains(heads, m.o.Base):
+		return unknownHead("base", m.o.Base, m.o.Base, heads)
+	}
+	return nil
 }
 
 func (m *merging) showShared() error {

@@ -19,7 +19,7 @@ type mergeFlags struct {
 	mapInput             []string
 	method, until        string
 	match, represent     string
-	refit                string
+	base, refit          string
 	alpha, beta          float64
 	seed                 uint64
 	engine               engineFlags
@@ -97,6 +97,7 @@ func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
 	s.StringVar(&f.until, "until", "", "end the trunk at this `CUT`: cut:7 (see inspect), a share of the\nFLOPs (60%), or values (V1,V2; b:V for head b's name)")
 	s.StringVar(&f.match, "match", "", "who joins whom: "+strings.Join(transform.Matches, ", "))
 	s.StringVar(&f.represent, "represent", "", "what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
+	s.StringVar(&f.base, "base", "", "represent base, method graft: the `HEAD` whose trunk is kept\n(default: the first)")
 	s.StringVar(&f.refit, "refit", "", "correction of the merged weights: "+strings.Join(transform.Refits, ", "))
 	s.Float64Var(&f.alpha, "alpha", 0, "zip: factor for each further merge into a feature (default .3)")
 	s.Float64Var(&f.beta, "beta", 0, "zip: share of merges within one model (default 1)")
@@ -150,7 +151,13 @@ func (f *mergeFlags) settings(cmd *cobra.Command) (transform.Settings, error) {
 		}
 		*factor.set = factor.value
 	}
-	s.Seed = f.seed
+	s.Seed, s.Base = f.seed, f.base
+	if f.base != "" && s.Represent != "base" {
+		return s, usage("bad_flag", "--base has no meaning with --represent %s", s.Represent).WithHint("it belongs to --represent base and --method graft")
+	}
+	if f.gates.beatsControl && s.Refit != "ls" {
+		return s, usage("bad_flag", "--require-beats-control needs --refit ls, not %s", s.Refit)
+	}
 	return s, nil
 }
 
@@ -160,5 +167,9 @@ func settingsLine(s transform.Settings) string {
 	if match == "zip" || match == "zipit" {
 		match += fmt.Sprintf(" (alpha %g, beta %g)", s.Alpha, s.Beta)
 	}
-	return fmt.Sprintf("method %s: match %s, represent %s, refit %s, seed %d", s.Method, match, s.Represent, s.Refit, s.Seed)
+	represent := s.Represent
+	if represent == "base" {
+		represent += " (" + s.Base + ")"
+	}
+	return fmt.Sprintf("method %s: match %s, represent %s, refit %s, seed %d", s.Method, match, represent, s.Refit, s.Seed)
 }

@@ -122,6 +122,9 @@ func (m *merging) judge() {
 	if g.minAgreement != nil {
 		m.a.addGate(gateAgreement(*g.minAgreement, topRows(m.result.Agreement)))
 	}
+	if g.beatsControl && m.needsData { // an exact merge has nothing to beat
+		m.a.addGate(gateControl(&m.res.Report))
+	}
 	if g.strict {
 		m.a.addGate(gateStrict(m.a.doc.Warnings, g.allow))
 	}

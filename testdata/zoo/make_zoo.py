@@ -195,7 +195,7 @@ def torch_model(name):
     arch = zoo_nets.ARCHS[r["arch"]]
     torch.manual_seed(0)
     model = arch.build(r.get("classes", arch.classes))
-    zoo_nets.randomise(model, f"{r['arch']}/{r['weights']}").eval()
+    zoo_nets.randomise(model, f"{r['arch']}/{r['weights']}", arch.gain).eval()
     if r.get("normalise"):
         mean, std = {"a": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "b": ((0.5, 0.52, 0.48), (0.5, 0.55, 0.45))}[r["letter"]]
         model = torch.nn.Sequential(zoo_nets.Normalise(mean, std), model).eval()
@@ -574,7 +574,7 @@ def check(work, name):
     else:
         other = [rng.integers(0, arrays[0].max(), arrays[0].shape), *arrays[1:]]
     moved = max(float(np.abs(g - w).max() / np.abs(w).max()) for g, w in zip(run(other), want))
-    assert moved > 0.02, f"other inputs change the outputs by {moved:.1e} only"
+    assert moved > 0.05, f"other inputs change the outputs by {moved:.1e} only"
     batches = [len(arrays[0])]
     if not r.get("static"):
         for n in (1, 3):

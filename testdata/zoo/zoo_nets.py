@@ -53,9 +53,10 @@ def shrunk(k, **special):
             setattr(nn, name, original)
 
 
-def randomise(model, seed):
+def randomise(model, seed, gain):
     """Gives every parameter and every BatchNorm statistic its own random values; no two tensors are alike
-    and none is a default. The values depend on the seed and the tensor's name only."""
+    and none is a default. The values depend on the seed and the tensor's name only.
+    `gain` is the scale of the weights: with too little, deep networks forget their input."""
 
     done = set()
 
@@ -96,7 +97,7 @@ def randomise(model, seed):
                     fan = shape[0]
                 elif kind == "Conv1D":  # transformers' own: [in, out]
                     fan = shape[0]
-                fill(full, p, normal(1.25 / np.sqrt(max(fan, 1))))
+                fill(full, p, normal(gain / np.sqrt(max(fan, 1))))
             elif "bias" in name and p.dim() == 1:
                 fill(full, p, normal(0.15))
             else:  # class tokens, position embeddings, tables of relative positions
@@ -133,7 +134,7 @@ def conv_bn(cin, cout, kernel=3, stride=1, act=nn.ReLU):
 def resnet(block, layers, **kwargs):
     def build(classes):
         from torchvision.models import resnet as tv
-        with shrunk(16):
+        with shrunk(16, n128=8, n256=12, n512=16, n1024=24, n2048=32):
             return tv.ResNet(getattr(tv, block), layers, num_classes=classes, **kwargs)
     return build
 
@@ -141,7 +142,7 @@ def resnet(block, layers, **kwargs):
 def vgg(batch_norm):
     def build(classes):
         from torchvision.models import vgg as tv
-        with shrunk(16, n4096=40):
+        with shrunk(16, n512=16, n25088=784, n4096=24):
             features = tv.make_layers([64, "M", 128, 128, "M", 256, 512, "M"], batch_norm=batch_norm)
             return tv.VGG(features, num_classes=classes, init_weights=False)
     return build
@@ -161,7 +162,7 @@ def squeezenet(classes):
 
 def googlenet(classes):
     import torchvision
-    with shrunk(8):
+    with shrunk(16, n16=2, n24=2):
         return torchvision.models.GoogLeNet(num_classes=classes, aux_logits=False, init_weights=False)
 
 
@@ -173,14 +174,14 @@ def inception_v3(classes):
 
 def densenet(classes):
     import torchvision
-    return torchvision.models.DenseNet(growth_rate=4, block_config=(6, 8, 8, 6), num_init_features=8, num_classes=classes)
+    return torchvision.models.DenseNet(growth_rate=4, block_config=(4, 6, 6, 4), num_init_features=8, num_classes=classes)
 
 
 def mobilenet_v2(classes):
-    """The full list of blocks, an eighth of the width; torchvision rounds to multiples of 8, here of 2."""
+    """The full list of blocks, a twelfth of the width; torchvision rounds to multiples of 8, here of 2."""
     from torchvision.models import mobilenetv2 as tv
     original = tv._make_divisible
-    tv._make_divisible = lambda v, divisor, min_value=None: max(4, 2 * round(v / 16))
+    tv._make_divisible = lambda v, divisor, min_value=None: max(4, 2 * round(v / 24))
     try:
         return tv.MobileNetV2(num_classes=classes)
     finally:
@@ -190,18 +191,18 @@ def mobilenet_v2(classes):
 def mobilenet_v3(classes):
     from torchvision.models.mobilenetv3 import InvertedResidualConfig, MobileNetV3
     blocks = [  # in, kernel, expanded, out, squeeze-and-excite, activation, stride, dilation
-        (8, 3, 8, 8, True, "RE", 2, 1), (8, 3, 32, 16, False, "RE", 2, 1), (16, 3, 40, 16, False, "RE", 1, 1),
-        (16, 5, 48, 24, True, "HS", 2, 1), (24, 5, 64, 24, True, "HS", 1, 1), (24, 5, 72, 32, True, "HS", 2, 1),
-        (32, 5, 96, 32, True, "HS", 1, 1)]
-    return MobileNetV3([InvertedResidualConfig(*b, 1.0) for b in blocks], last_channel=64, num_classes=classes)
+        (8, 3, 8, 8, True, "RE", 2, 1), (8, 3, 24, 8, False, "RE", 2, 1), (8, 3, 32, 8, False, "RE", 1, 1),
+        (8, 5, 32, 16, True, "HS", 2, 1), (16, 5, 40, 16, True, "HS", 1, 1), (16, 5, 48, 24, True, "HS", 2, 1),
+        (24, 5, 56, 24, True, "HS", 1, 1)]
+    return MobileNetV3([InvertedResidualConfig(*b, 1.0) for b in blocks], last_channel=32, num_classes=classes)
 
 
 def efficientnet(classes):
     from torchvision.models.efficientnet import EfficientNet, MBConvConfig
     blocks = [  # expansion, kernel, stride, in, out, layers
-        (1, 3, 1, 8, 8, 1), (6, 3, 2, 8, 8, 2), (6, 5, 2, 8, 16, 2), (6, 3, 2, 16, 16, 2), (6, 5, 1, 16, 24, 2),
-        (6, 5, 2, 24, 32, 1), (6, 3, 1, 32, 32, 1)]
-    return EfficientNet([MBConvConfig(*b) for b in blocks], dropout=0.2, num_classes=classes, last_channel=64)
+        (1, 3, 1, 8, 8, 1), (6, 3, 2, 8, 8, 2), (6, 5, 2, 8, 8, 2), (6, 3, 2, 8, 16, 2), (6, 5, 1, 16, 16, 1),
+        (6, 5, 2, 16, 16, 1), (6, 3, 1, 16, 24, 1)]
+    return EfficientNet([MBConvConfig(*b) for b in blocks], dropout=0.2, num_classes=classes, last_channel=48)
 
 
 def shufflenet_v2(classes):
@@ -244,12 +245,12 @@ def preact_resnet(classes):
 # ---------------------------------------------------------------------------------------------------
 
 class LeNet(nn.Module):
-    """LeNet-5: tanh, average pooling, the flatten sees 5x5 positions of each channel."""
+    """LeNet-5 with 48 and 32 units: tanh, average pooling, the flatten sees 5x5 positions of each channel."""
 
     def __init__(self, classes):
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5)
-        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, classes)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 48), nn.Linear(48, 32), nn.Linear(32, classes)
 
     def forward(self, x):
         x = F.avg_pool2d(torch.tanh(self.conv1(x)), 2)
@@ -319,7 +320,7 @@ def wide_resnet(classes):
 class UNet(nn.Module):
     """U-Net with BatchNorm: two convolutions a level, ConvTranspose up, the skip is concatenated."""
 
-    def __init__(self, classes, width=6, depth=3):
+    def __init__(self, classes, width=4, depth=3):
         super().__init__()
         def double(cin, cout):
             return nn.Sequential(*conv_bn(cin, cout), *conv_bn(cout, cout))
@@ -343,7 +344,7 @@ class UNet(nn.Module):
 class UNetBilinear(UNet):
     """The same with bilinear Resize and a 1x1 convolution instead of ConvTranspose."""
 
-    def __init__(self, classes, width=6, depth=3):
+    def __init__(self, classes, width=4, depth=3):
         super().__init__(classes, width, depth)
         self.up = nn.ModuleList(
             nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), nn.Conv2d(2 * c, c, 1))
@@ -356,16 +357,16 @@ class Autoencoder(nn.Module):
     def __init__(self, classes):
         super().__init__()
         self.encoder = nn.Sequential(
-            nn.Conv2d(1, 8, 3, 2, 1), nn.LeakyReLU(0.1), nn.Conv2d(8, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.LeakyReLU(0.1),
-            nn.Flatten(), nn.Linear(16 * 49, 24))
-        self.expand = nn.Linear(24, 16 * 49)
+            nn.Conv2d(1, 8, 3, 2, 1), nn.LeakyReLU(0.1), nn.Conv2d(8, 12, 3, 2, 1), nn.BatchNorm2d(12), nn.LeakyReLU(0.1),
+            nn.Flatten(), nn.Linear(12 * 49, 16))
+        self.expand = nn.Linear(16, 12 * 49)
         self.decoder = nn.Sequential(
-            nn.ConvTranspose2d(16, 8, 3, 2, 1, output_padding=1), nn.BatchNorm2d(8), nn.ELU(),
+            nn.ConvTranspose2d(12, 8, 3, 2, 1, output_padding=1), nn.BatchNorm2d(8), nn.ELU(),
             nn.ConvTranspose2d(8, 1, 4, 2, 1), nn.Sigmoid())
 
     def forward(self, x):
         code = self.encoder(x)
-        return self.decoder(F.relu(self.expand(code)).view(-1, 16, 7, 7)), code
+        return self.decoder(F.relu(self.expand(code)).view(-1, 12, 7, 7)), code
 
 
 def _silu_conv(cin, cout, kernel=1, stride=1):
@@ -430,7 +431,7 @@ class Yolo(nn.Module):
     form "dfl": one output [N, 4 + classes, cells]; box sides are expectations of a softmax over 8 bins, by a
     convolution with constant weights, and are added to the cells' centres."""
 
-    def __init__(self, classes, block=C3, form="anchors", size=64, w=8):
+    def __init__(self, classes, block=C3, form="anchors", size=64, w=4):
         super().__init__()
         self.classes, self.form, self.anchors, self.bins = classes, form, 3, 8
         self.stem, self.d2 = _silu_conv(3, w, 3, 2), _silu_conv(w, 2 * w, 3, 2)
@@ -494,8 +495,8 @@ class FpnDetector(nn.Module):
         from torchvision.ops import FeaturePyramidNetwork
         body = resnet("BasicBlock", [1, 1, 1, 1])(classes)
         self.body = IntermediateLayerGetter(body, {"layer2": "0", "layer3": "1", "layer4": "2"})
-        self.fpn = FeaturePyramidNetwork([8, 16, 32], 16)
-        self.head = RetinaNetHead(16, 3, classes)
+        self.fpn = FeaturePyramidNetwork([8, 12, 16], 12)
+        self.head = RetinaNetHead(12, 3, classes)
 
     def forward(self, x):
         levels = list(self.fpn(self.body(x)).values())
@@ -511,7 +512,7 @@ class DeepLab(nn.Module):
         from torchvision.models._utils import IntermediateLayerGetter
         from torchvision.models.segmentation.deeplabv3 import DeepLabHead, DeepLabV3
         body = resnet("Bottleneck", [1, 1, 2, 1], replace_stride_with_dilation=[False, True, True])(classes)
-        with shrunk(16):
+        with shrunk(16, n256=12, n2048=32, n1280=60):
             head = DeepLabHead(2048, classes)
         self.net = DeepLabV3(IntermediateLayerGetter(body, {"layer4": "out"}), head)
 
@@ -527,7 +528,7 @@ class LraspWrap(nn.Module):
         from torchvision.models._utils import IntermediateLayerGetter
         from torchvision.models.segmentation.lraspp import LRASPP
         body = mobilenet_v3(classes).features
-        self.net = LRASPP(IntermediateLayerGetter(body, {"2": "low", "8": "high"}), 16, 192, classes, inter_channels=16)
+        self.net = LRASPP(IntermediateLayerGetter(body, {"2": "low", "8": "high"}), 8, 144, classes, inter_channels=16)
 
     def forward(self, x):
         return self.net(x)["out"]
@@ -723,6 +724,7 @@ class Arch:
     classes: int = 7
     source: str = "written here"
     title: str = ""
+    gain: float = 1.3
 
 
 def image(size=32, channels=3):
@@ -747,29 +749,29 @@ ARCHS = {
     "vgg_bn": Arch("cnn", vgg(True), image(56), LOGITS, source=TV, title="VGG with BatchNorm, flatten of 7x7"),
     "alexnet": Arch("cnn", alexnet, image(224), LOGITS, source=TV, title="AlexNet, a sixteenth of the width, flatten of 6x6"),
     "lenet": Arch("cnn", LeNet, image(32, 1), LOGITS, 10, title="LeNet-5, flatten of 5x5"),
-    "squeezenet": Arch("cnn", squeezenet, image(64), LOGITS, source=TV, title="SqueezeNet 1.1, an eighth of the width"),
-    "googlenet": Arch("cnn", googlenet, image(64), LOGITS, source=TV, title="GoogLeNet, an eighth of the width"),
-    "inception_v3": Arch("cnn", inception_v3, image(75), LOGITS, source=TV, title="Inception v3, a sixteenth of the width"),
-    "densenet": Arch("cnn", densenet, image(), LOGITS, source=TV, title="DenseNet-BC, growth 4, blocks 6-8-8-6"),
-    "mobilenet_v2": Arch("cnn", mobilenet_v2, image(), LOGITS, source=TV, title="MobileNetV2, an eighth of the width"),
-    "mobilenet_v3": Arch("cnn", mobilenet_v3, image(), LOGITS, source=TV, title="MobileNetV3-small-like"),
-    "efficientnet": Arch("cnn", efficientnet, image(), LOGITS, source=TV, title="EfficientNet-B0-like"),
+    "squeezenet": Arch("cnn", squeezenet, image(64), LOGITS, source=TV, title="SqueezeNet 1.1, an eighth of the width", gain=1.5),
+    "googlenet": Arch("cnn", googlenet, image(64), LOGITS, source=TV, title="GoogLeNet, a sixteenth of the width"),
+    "inception_v3": Arch("cnn", inception_v3, image(75), LOGITS, source=TV, title="Inception v3, a sixteenth of the width", gain=2.0),
+    "densenet": Arch("cnn", densenet, image(), LOGITS, source=TV, title="DenseNet-BC, growth 4, blocks 4-6-6-4", gain=1.7),
+    "mobilenet_v2": Arch("cnn", mobilenet_v2, image(), LOGITS, source=TV, title="MobileNetV2, a twelfth of the width", gain=1.9),
+    "mobilenet_v3": Arch("cnn", mobilenet_v3, image(), LOGITS, source=TV, title="MobileNetV3-small-like", gain=2.2),
+    "efficientnet": Arch("cnn", efficientnet, image(), LOGITS, source=TV, title="EfficientNet-B0-like", gain=2.4),
     "shufflenet_v2": Arch("cnn", shufflenet_v2, image(), LOGITS, source=TV, title="ShuffleNetV2"),
     "regnet_y": Arch("cnn", regnet_y, image(), LOGITS, source=TV, title="RegNetY: grouped, squeeze-and-excite"),
     "convnext": Arch("cnn", convnext, image(64), LOGITS, source=TV, title="ConvNeXt with layer scale"),
-    "ghostnet": Arch("cnn", ghostnet, image(), LOGITS, source=TIMM, title="GhostNet"),
+    "ghostnet": Arch("cnn", ghostnet, image(), LOGITS, source=TIMM, title="GhostNet", gain=1.5),
     "unet": Arch("segmentation", UNet, image(), [("mask", BATCH)], 3, title="U-Net, ConvTranspose"),
     "unet_bilinear": Arch("segmentation", UNetBilinear, image(), [("mask", BATCH)], 3, title="U-Net, bilinear Resize"),
     "deeplab": Arch("segmentation", DeepLab, image(64), [("out", BATCH)], 5, source=TV, title="DeepLabV3 on a dilated ResNet"),
-    "lraspp": Arch("segmentation", LraspWrap, image(64), [("out", BATCH)], 5, source=TV, title="LR-ASPP on a MobileNetV3"),
+    "lraspp": Arch("segmentation", LraspWrap, image(64), [("out", BATCH)], 5, source=TV, title="LR-ASPP on a MobileNetV3", gain=2.0),
     "autoencoder": Arch("cnn", Autoencoder, image(28, 1), [("image", BATCH), ("code", BATCH)], 0,
                         title="convolutional autoencoder, linear code"),
     "fpn": Arch("detector", FpnDetector, image(64), [("scores", BATCH), ("boxes", BATCH)], 5, source=TV,
                 title="ResNet, feature pyramid and RetinaNet's heads (shared by the levels)"),
     "yolo_anchors": Arch("detector", Yolo, image(64), [("p3", BATCH), ("p4", BATCH), ("p5", BATCH)], 4,
-                         title="YOLO-like: C3, SPPF, PAN, three outputs"),
+                         title="YOLO-like: C3, SPPF, PAN, three outputs", gain=1.9),
     "yolo_dfl": Arch("detector", lambda n: Yolo(n, C2f, "dfl"), image(64), [("detections", BATCH)], 4,
-                     title="YOLO-like: C2f (split), SPPF, PAN, boxes as distributions, one output"),
+                     title="YOLO-like: C2f (split), SPPF, PAN, boxes as distributions, one output", gain=1.9),
     "mlp": Arch("mlp", mlp, [("input", "f32", ("batch", 1, 14, 14))], LOGITS, 10, title="MLP 196-48-48"),
     "mlp_norm": Arch("mlp", mlp_norm, [("input", "f32", ("batch", 20))], LOGITS, title="MLP with BatchNorm1d, PReLU, LayerNorm, GELU"),
     "mlp_mixer": Arch("mlp", mlp_mixer, image(), LOGITS, source=TIMM, title="MLP-Mixer"),

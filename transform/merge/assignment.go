@@ -55,7 +55,7 @@ type Assignments map[*space.Space]Assignment
 
 // segmentSize is the number of positions of a segment after the merge; -1 where unknown.
 func (as Assignments) segmentSize(seg space.Segment) int {
-	if stays(seg) {
+	if stays(seg) || seg.Part != space.Whole { // heads, and what is inside, keep their numbers
 		return seg.Size
 	}
 	return as[seg.Space].Width * seg.Inner
