@@ -327,3 +327,19 @@ func renameOutputs(g *Graph, to map[string]string, hidden map[string]bool) {
 		}
 	}
 }
+
+// RenameValue renames a value wherever nodes of the main graph make or read it.
+func RenameValue(g *Graph, from, to string) {
+	for _, n := range g.GetNode() {
+		for k, in := range n.GetInput() {
+			if in == from {
+				n.Input[k] = to
+			}
+		}
+		for k, out := range n.GetOutput() {
+			if out == from {
+				n.Output[k] = to
+			}
+		}
+	}
+}

@@ -104,7 +104,7 @@ func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, 
 		return match.Identity(widths)
 	case o.Match == "full" && sp.Mode == space.Zip && sp.Fixed == "":
 		return match.Full(widths), nil
-	case o.Match == "full", sp.Heads > 0: // heads are matched together, by assignHeads
+	case sp.Heads > 0: // heads are matched together, by assignHeads
 		return match.Identity(widths)
 	}
 	m := moments(stats, sp)

@@ -35,7 +35,7 @@ func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Stat
 // and features keep their places.
 func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*space.Space, stats *Statistics, o Settings) error {
 	switch o.Match {
-	case "identity", "full", "none":
+	case "identity", "none":
 		return nil
 	}
 	for _, sp := range spaces {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
@@ -65,14 +66,11 @@ func (a *app) printSpaces(in *inspection) {
 		a.printf("\nno feature spaces\n")
 		return
 	}
-	cosine := map[string]string{}
-	if in.Origin != nil {
-		for _, s := range in.Origin.Spaces {
-			cosine[s.Space] = fmt.Sprintf("%.2f", s.Cosine)
-		}
-	}
 	t := &table{left: map[int]bool{1: true, 3: true, 5: true}}
 	t.add("space", "name", "dim", "mode", "cosine", "reason")
+	if in.Origin == nil {
+		t.rows[0][4] = ""
+	}
 	pinned := 0
 	for _, s := range in.Spaces {
 		why := s.Why
@@ -82,7 +80,11 @@ func (a *app) printSpaces(in *inspection) {
 		if s.Mode == space.Pinned.String() {
 			pinned++
 		}
-		t.add(fmt.Sprint(s.ID), s.Name, fmt.Sprint(s.Dim), s.Mode, cosine[s.Name], why)
+		dim := "open"
+		if s.Dim >= 0 {
+			dim = fmt.Sprint(s.Dim)
+		}
+		t.add(fmt.Sprint(s.ID), s.Name, dim, s.Mode, cosineOf(in.Origin, s.Name), why)
 	}
 	a.printf("\n%s", t)
 	if pinned == len(in.Spaces) && !in.Exact {
@@ -105,4 +107,17 @@ func (a *app) printCuts(in *inspection) {
 		t.add(fmt.Sprintf("cut:%d", c.Number), c.Value, percent(c.FLOPsShare), percent(c.ParamsShare), fmt.Sprint(c.Gathers), c.Node)
 	}
 	a.printf("\ncuts for merge --until, with the share of the first model that they leave in the trunk:\n%s", t)
+}
+
+// cosineOf is the cosine of a space's weights, "" where there is none.
+func cosineOf(o *transform.Origin, space string) string {
+	if o == nil {
+		return ""
+	}
+	for _, s := range o.Spaces {
+		if s.Space == space {
+			return fmt.Sprintf("%.2f", s.Cosine)
+		}
+	}
+	return ""
 }

@@ -20,7 +20,7 @@ func (m *merging) printResult() {
 	if m.result.Output != "" {
 		m.a.printf("wrote %s, %sB, heads %s\n", m.result.Output, count(m.result.FileBytes), strings.Join(headsOf(m.p), ", "))
 	}
-	m.a.printf("verdict: %s: %s\n", m.a.doc.Verdict, m.a.doc.Reason)
+	m.a.printf("verdict: %s: %s\n", strings.ReplaceAll(m.a.doc.Verdict, "_", " "), m.a.doc.Reason)
 }
 
 func (m *merging) printScores() {

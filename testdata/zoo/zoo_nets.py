@@ -168,7 +168,7 @@ def googlenet(classes):
 
 def inception_v3(classes):
     import torchvision
-    with shrunk(16):
+    with shrunk(16, n192=9, n320=12, n384=12, n448=12, n768=36, n1280=57, n2048=69):
         return torchvision.models.Inception3(num_classes=classes, aux_logits=False, init_weights=False)
 
 
@@ -281,9 +281,9 @@ class CifarBlock(nn.Module):
 
 
 def cifar_resnet(classes):
-    """ResNet-14 for CIFAR with padded shortcuts, widths 8, 16, 32."""
-    layers, cin = [conv_bn(3, 8)], 8
-    for cout in (8, 16, 32):
+    """ResNet-14 for CIFAR with padded shortcuts, widths 6, 12, 24."""
+    layers, cin = [conv_bn(3, 6)], 6
+    for cout in (6, 12, 24):
         layers += [CifarBlock(cin, cout, 1 if cin == cout else 2), CifarBlock(cout, cout, 1)]
         cin = cout
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(cin, classes))
@@ -308,9 +308,9 @@ class WideBlock(nn.Module):
 
 
 def wide_resnet(classes):
-    """WRN-16-2 with 4 instead of 16 channels at the start."""
+    """WRN-16 with widths 4, 6, 12, 24."""
     layers, cin = [nn.Conv2d(3, 4, 3, 1, 1, bias=False)], 4
-    for stage, cout in enumerate((8, 16, 32)):
+    for stage, cout in enumerate((6, 12, 24)):
         for block in range(2):
             layers.append(WideBlock(cin, cout, 2 if stage and not block else 1))
             cin = cout
@@ -743,19 +743,19 @@ ARCHS = {
     "resnext": Arch("cnn", resnet("Bottleneck", [1, 2, 2, 1], groups=4, width_per_group=32), image(), LOGITS, source=TV,
                     title="ResNeXt: 4 groups"),
     "cifar_resnet": Arch("cnn", cifar_resnet, image(), LOGITS, title="CIFAR ResNet-14 with padded shortcuts (option A)"),
-    "wide_resnet": Arch("cnn", wide_resnet, image(), LOGITS, title="Wide ResNet 16-2 (pre-activation, dropout)"),
+    "wide_resnet": Arch("cnn", wide_resnet, image(), LOGITS, title="Wide ResNet 16 (pre-activation, dropout)"),
     "preact_resnet": Arch("cnn", preact_resnet, image(), LOGITS, source=TIMM, title="pre-activation ResNet with bottlenecks"),
     "vgg": Arch("cnn", vgg(False), image(56), LOGITS, source=TV, title="VGG, three pools, flatten of 7x7"),
     "vgg_bn": Arch("cnn", vgg(True), image(56), LOGITS, source=TV, title="VGG with BatchNorm, flatten of 7x7"),
     "alexnet": Arch("cnn", alexnet, image(224), LOGITS, source=TV, title="AlexNet, a sixteenth of the width, flatten of 6x6"),
     "lenet": Arch("cnn", LeNet, image(32, 1), LOGITS, 10, title="LeNet-5, flatten of 5x5"),
     "squeezenet": Arch("cnn", squeezenet, image(64), LOGITS, source=TV, title="SqueezeNet 1.1, an eighth of the width", gain=1.5),
-    "googlenet": Arch("cnn", googlenet, image(64), LOGITS, source=TV, title="GoogLeNet, a sixteenth of the width"),
-    "inception_v3": Arch("cnn", inception_v3, image(75), LOGITS, source=TV, title="Inception v3, a sixteenth of the width", gain=2.0),
+    "googlenet": Arch("cnn", googlenet, image(64), LOGITS, source=TV, title="GoogLeNet, a sixteenth of the width", gain=1.6),
+    "inception_v3": Arch("cnn", inception_v3, image(75), LOGITS, source=TV, title="Inception v3, a sixteenth of the width", gain=1.8),
     "densenet": Arch("cnn", densenet, image(), LOGITS, source=TV, title="DenseNet-BC, growth 4, blocks 4-6-6-4", gain=1.7),
-    "mobilenet_v2": Arch("cnn", mobilenet_v2, image(), LOGITS, source=TV, title="MobileNetV2, a twelfth of the width", gain=1.9),
-    "mobilenet_v3": Arch("cnn", mobilenet_v3, image(), LOGITS, source=TV, title="MobileNetV3-small-like", gain=2.2),
-    "efficientnet": Arch("cnn", efficientnet, image(), LOGITS, source=TV, title="EfficientNet-B0-like", gain=2.4),
+    "mobilenet_v2": Arch("cnn", mobilenet_v2, image(), LOGITS, source=TV, title="MobileNetV2, a twelfth of the width", gain=1.65),
+    "mobilenet_v3": Arch("cnn", mobilenet_v3, image(), LOGITS, source=TV, title="MobileNetV3-small-like", gain=1.8),
+    "efficientnet": Arch("cnn", efficientnet, image(), LOGITS, source=TV, title="EfficientNet-B0-like", gain=1.9),
     "shufflenet_v2": Arch("cnn", shufflenet_v2, image(), LOGITS, source=TV, title="ShuffleNetV2"),
     "regnet_y": Arch("cnn", regnet_y, image(), LOGITS, source=TV, title="RegNetY: grouped, squeeze-and-excite"),
     "convnext": Arch("cnn", convnext, image(64), LOGITS, source=TV, title="ConvNeXt with layer scale"),
@@ -763,15 +763,15 @@ ARCHS = {
     "unet": Arch("segmentation", UNet, image(), [("mask", BATCH)], 3, title="U-Net, ConvTranspose"),
     "unet_bilinear": Arch("segmentation", UNetBilinear, image(), [("mask", BATCH)], 3, title="U-Net, bilinear Resize"),
     "deeplab": Arch("segmentation", DeepLab, image(64), [("out", BATCH)], 5, source=TV, title="DeepLabV3 on a dilated ResNet"),
-    "lraspp": Arch("segmentation", LraspWrap, image(64), [("out", BATCH)], 5, source=TV, title="LR-ASPP on a MobileNetV3", gain=2.0),
+    "lraspp": Arch("segmentation", LraspWrap, image(64), [("out", BATCH)], 5, source=TV, title="LR-ASPP on a MobileNetV3", gain=1.7),
     "autoencoder": Arch("cnn", Autoencoder, image(28, 1), [("image", BATCH), ("code", BATCH)], 0,
                         title="convolutional autoencoder, linear code"),
     "fpn": Arch("detector", FpnDetector, image(64), [("scores", BATCH), ("boxes", BATCH)], 5, source=TV,
                 title="ResNet, feature pyramid and RetinaNet's heads (shared by the levels)"),
     "yolo_anchors": Arch("detector", Yolo, image(64), [("p3", BATCH), ("p4", BATCH), ("p5", BATCH)], 4,
-                         title="YOLO-like: C3, SPPF, PAN, three outputs", gain=1.9),
+                         title="YOLO-like: C3, SPPF, PAN, three outputs", gain=1.75),
     "yolo_dfl": Arch("detector", lambda n: Yolo(n, C2f, "dfl"), image(64), [("detections", BATCH)], 4,
-                     title="YOLO-like: C2f (split), SPPF, PAN, boxes as distributions, one output", gain=1.9),
+                     title="YOLO-like: C2f (split), SPPF, PAN, boxes as distributions, one output", gain=1.8),
     "mlp": Arch("mlp", mlp, [("input", "f32", ("batch", 1, 14, 14))], LOGITS, 10, title="MLP 196-48-48"),
     "mlp_norm": Arch("mlp", mlp_norm, [("input", "f32", ("batch", 20))], LOGITS, title="MLP with BatchNorm1d, PReLU, LayerNorm, GELU"),
     "mlp_mixer": Arch("mlp", mlp_mixer, image(), LOGITS, source=TIMM, title="MLP-Mixer"),

@@ -1,0 +1,314 @@
+package transform
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/onnx-zip/onnx-zip/calibrate"
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/cost"
+	"github.com/onnx-zip/onnx-zip/transform/match"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/space"
+)
+
+// Proof is the outcome of one property that the analysis of a model must have.
+type Proof struct {
+	Name      string  `json:"name"`
+	Deviation float64 `json:"deviation"` // largest |Δ| / max|output|
+	Limit     float64 `json:"limit"`
+	Passed    bool    `json:"passed"`
+	Output    string  `json:"output,omitempty"`
+	// Space is the first space that breaks the property by itself, where one was found.
+	Space string `json:"space,omitempty"`
+}
+
+// proofLimit is the relative deviation that reordering float32 sums may bring.
+const proofLimit = 1e-5
+
+// Prove checks the analysis of one model by what it promises, by running it:
+//
+//   - permute: a random reordering of every free space changes no output;
+//   - duplicate: doubling random features of every zip space, their readers' weights halved, changes none;
+//   - permuted_copy: the model zipped with a permuted copy of itself is the model again;
+//   - full_width: the model beside its permuted copy, all features kept, is both.
+//
+// src gives inputs; where nil, they are random. Errors are those of Prepare and of the engine; a property that
+// does not hold is no error but a Proof that has not passed.
+func Prove(ctx context.Context, e calibrate.Engine, m *onnx.Model, src calibrate.Source, seed uint64) ([]Proof, error) {
+	v := &prover{ctx: ctx, e: e, model: m, src: src, rng: rand.New(rand.NewPCG(seed, 1))}
+	if v.src == nil {
+		random, err := randomInputs(m, 64, seed)
+		if err != nil {
+			return nil, err
+		}
+		v.src = random
+	}
+	return v.prove()
+}
+
+type prover struct {
+	ctx    context.Context
+	e      calibrate.Engine
+	model  *onnx.Model
+	src    calibrate.Source
+	rng    *rand.Rand
+	feeds  map[string]*onnx.Tensor
+	want   map[string]*onnx.Tensor
+	proofs []Proof
+}
+
+func (v *prover) prove() (_ []Proof, err error) {
+	if v.feeds, err = v.src.Batch(0, min(4, v.src.Samples())); err != nil {
+		return nil, err
+	}
+	if v.want, err = v.run(v.model, v.feeds); err != nil {
+		return nil, err
+	}
+	copied, err := v.permute()
+	if err != nil {
+		return nil, err
+	}
+	if err := v.duplicate(); err != nil {
+		return nil, err
+	}
+	return v.proofs, v.zipCopy(copied)
+}
+
+func (v *prover) run(m *onnx.Model, feeds map[string]*onnx.Tensor) (map[string]*onnx.Tensor, error) {
+	s, err := v.e.Open(v.ctx, m, calibrate.SessionOptions{Threads: 1, Unoptimized: true})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return s.Run(v.ctx, feeds)
+}
+
+// prepared pairs models and finds their trunk.
+func (v *prover) prepared(models ...*onnx.Model) (*Prepared, *merge.Trunk, error) {
+	heads := make([]string, len(models))
+	for i := range heads {
+		heads[i] = fmt.Sprintf("h%d", i)
+	}
+	p, err := Prepare(models, PrepareOptions{Heads: heads})
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := merge.FindTrunk(p.Sources, merge.Cut{})
+	return p, t, err
+}
+
+// compare notes the deviation of every head of a merged model from the model.
+func (v *prover) compare(name string, p *Prepared, t *merge.Trunk, as merge.Assignments) (*merge.Merged, Proof, error) {
+	proof := Proof{Name: name, Limit: proofLimit, Passed: true}
+	m, err := merge.Build(p.Sources, t, as, merge.Options{})
+	if err != nil {
+		return nil, proof, err
+	}
+	got, err := v.run(m.Model, v.feeds)
+	if err != nil {
+		return nil, proof, err
+	}
+	for i := range p.Sources.Models {
+		for k, out := range v.model.Graph().GetOutput() {
+			d := deviation(got[m.Outputs[i][k]], v.want[out.GetName()])
+			if d >= proof.Deviation {
+				proof.Deviation, proof.Output = d, out.GetName()
+			}
+		}
+	}
+	proof.Passed = proof.Deviation <= proofLimit
+	return m, proof, nil
+}
+
+// permute proves the first property and returns the permuted model.
+func (v *prover) permute() (*onnx.Model, error) {
+	p, t, err := v.prepared(v.model)
+	if err != nil {
+		return nil, err
+	}
+	as := v.permutations(t)
+	m, proof, err := v.compare("permute", p, t, as)
+	if err != nil {
+		return nil, err
+	}
+	if !proof.Passed {
+		proof.Space = v.blame(p, t, as)
+	}
+	v.proofs = append(v.proofs, proof)
+	// the copy takes the model's own names again
+	for k, out := range v.model.Graph().GetOutput() {
+		m.Model.Graph().Output[k] = onnx.Clone(out)
+		onnx.RenameValue(m.Model.Graph(), m.Outputs[0][k], out.GetName())
+	}
+	return m.Model, nil
+}
+
+// blame looks for a space that breaks the property by itself.
+func (v *prover) blame(p *Prepared, t *merge.Trunk, as merge.Assignments) string {
+	for _, sp := range t.Analysis.Spaces {
+		alone := merge.Assignments{}
+		for _, other := range t.Analysis.Spaces {
+			z, _ := match.Identity([]int{other.Dim})
+			alone[other] = merge.Average(z)
+			if other == sp || sp.Heads > 0 && other.Heads > 0 && other.Group == sp.Group {
+				alone[other] = as[other]
+			}
+		}
+		if _, proof, err := v.compare("", p, t, alone); err == nil && !proof.Passed {
+			return sp.Name
+		}
+	}
+	return ""
+}
+
+// permutations draws a reordering for every free space: heads of one group move together.
+func (v *prover) permutations(t *merge.Trunk) merge.Assignments {
+	as := merge.Assignments{}
+	heads := map[int][]int{}
+	for _, sp := range t.Analysis.Spaces {
+		of := v.rng.Perm(max(sp.Dim, 0))
+		switch {
+		case sp.Mode == space.Pinned:
+			for k := range of {
+				of[k] = k
+			}
+		case sp.Heads > 0:
+			if heads[sp.Group] == nil {
+				heads[sp.Group] = v.rng.Perm(sp.Heads)
+			}
+			of = v.headOrder(sp, heads[sp.Group])
+		}
+		as[sp] = merge.Average(match.Zip{Width: len(of), Of: of})
+	}
+	return as
+}
+
+// headOrder reorders whole heads, and the features inside each.
+func (v *prover) headOrder(sp *space.Space, order []int) []int {
+	d := sp.Dim / sp.Heads
+	of := make([]int, sp.Dim)
+	for h := range sp.Heads {
+		inside := v.rng.Perm(d)
+		for f := range d {
+			if sp.InsideFixed {
+				inside[f] = f
+			}
+			of[h*d+f] = order[h]*d + inside[f]
+		}
+	}
+	return of
+}
+
+// duplicate proves the second property: of the model and itself, random features are kept twice.
+func (v *prover) duplicate() error {
+	p, t, err := v.prepared(v.model, v.model)
+	if err != nil {
+		return err
+	}
+	as := merge.Assignments{}
+	for _, sp := range t.Analysis.Spaces {
+		z, _ := match.Identity([]int{sp.Dim, sp.Dim})
+		if sp.Mode == space.Zip && sp.Fixed == "" {
+			for f := range sp.Dim {
+				if v.rng.IntN(2) == 0 {
+					z.Of[sp.Dim+f] = z.Width
+					z.Width++
+				}
+			}
+		}
+		as[sp] = merge.Average(z)
+	}
+	_, proof, err := v.compare("duplicate", p, t, as)
+	if fault.As(err) != nil && fault.As(err).Code == "fixed_width" {
+		return nil // the widths of this model cannot change, which Build says
+	}
+	if err == nil {
+		v.proofs = append(v.proofs, proof)
+	}
+	return err
+}
+
+// zipCopy proves the last two properties.
+func (v *prover) zipCopy(copied *onnx.Model) error {
+	p, t, err := v.prepared(v.model, copied)
+	if err != nil {
+		return err
+	}
+	stats, err := p.Measure(v.ctx, v.e, t, v.src, false, calibrate.CaptureOptions{})
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct{ proof, match string }{{"permuted_copy", "zip"}, {"full_width", "full"}} {
+		as, err := p.Assign(t, stats, Settings{Match: c.match, Represent: "mean", Alpha: 0.3, Beta: 1})
+		if err != nil {
+			return err
+		}
+		_, proof, err := v.compare(c.proof, p, t, as)
+		if fault.As(err) != nil && fault.As(err).Code == "fixed_width" {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		v.proofs = append(v.proofs, proof)
+	}
+	return nil
+}
+
+// inputs are made-up samples.
+type inputs struct {
+	samples int
+	feeds   map[string]*onnx.Tensor
+}
+
+func (s inputs) Samples() int { return s.samples }
+
+func (s inputs) Batch(from, to int) (map[string]*onnx.Tensor, error) {
+	out := map[string]*onnx.Tensor{}
+	for name, t := range s.feeds {
+		n := len(t.Raw) / s.samples
+		out[name] = &onnx.Tensor{DType: t.DType, Dims: append([]int64{int64(to - from)}, t.Dims[1:]...), Raw: t.Raw[from*n : to*n]}
+	}
+	return out, nil
+}
+
+// randomInputs makes normal random inputs; integers are 0 or 1, which every table and mask has.
+func randomInputs(m *onnx.Model, samples int, seed uint64) (calibrate.Source, error) {
+	sizes, err := cost.Bind(m, int64(samples))
+	if err != nil {
+		return nil, err
+	}
+	rng := rand.New(rand.NewPCG(seed, 2))
+	out := inputs{samples: samples, feeds: map[string]*onnx.Tensor{}}
+	ix, err := onnx.NewIndex(m.Graph())
+	if err != nil {
+		return nil, err
+	}
+	for _, in := range ix.Inputs() {
+		dtype, _, _ := onnx.TensorType(in)
+		dims := sizes[in.GetName()]
+		if len(dims) == 0 {
+			return nil, fault.New(fault.Data, "no_data", "inputs cannot be made up for it").AtValue(in.GetName()).WithHint("give --data")
+		}
+		if int(dims[0]) != samples { // a fixed batch
+			out.samples = int(dims[0])
+		}
+		t := onnx.NewTensor(dtype, dims...)
+		if dtype.IsFloat() {
+			values := make([]float64, t.Len())
+			for k := range values {
+				values[k] = rng.NormFloat64()
+			}
+			t = onnx.FromFloat64(dtype, values, dims...)
+		} else {
+			for k := 0; k < len(t.Raw); k += dtype.Size() {
+				t.Raw[k] = byte(rng.IntN(2))
+			}
+		}
+		out.feeds[in.GetName()] = t
+	}
+	return out, nil
+}
