@@ -1,5 +1,6 @@
 #!/bin/sh
-# Says at once what is missing on this machine, with the line that installs it. Changes nothing.
+# Says at once what is missing on this machine, with the line that installs it or the megabytes that will be
+# fetched. Changes nothing.
 # GO names the go command. Exits with 1 where something is missing that nothing else can install.
 go=${GO:-go}
 wanted=$(sed -n 's/^go //p' go.mod)
@@ -17,23 +18,27 @@ older() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head 
 if ! command -v "$go" >/dev/null; then
 	missing "Go $wanted or newer" "apt-get install golang-go     (an older Go, from 1.21 on, fetches $wanted by itself)"
 else
-	# Asked in this module, so that a Go that fetches newer ones answers with the one that it would use.
-	version=$("$go" env GOVERSION | sed 's/^go//; s/[^0-9.].*//')
-	if [ -z "$version" ]; then
-		missing "Go $wanted: $("$go" version) could not fetch it (reason above)" "see https://go.dev/doc/install"
-	elif older "$version" "$wanted"; then
-		if older "$version" 1.21; then
-			missing "Go $wanted or newer: this is $version" "see https://go.dev/doc/install"
-		else
-			missing "Go $wanted or newer: this is $version" "GOTOOLCHAIN=auto make ${1:-demo}     (fetches it)"
+	# Asked in this module, a Go that fetches newer ones answers with the one that it would use; one that cannot
+	# has said why.
+	version=$("$go" env GOVERSION) || version=$(cd / && "$go" env GOVERSION)
+	version=$(echo "$version" | sed 's/^go//; s/[^0-9.].*//')
+	if older "$version" "$wanted"; then
+		how="see https://go.dev/doc/install"
+		if [ "$GOTOOLCHAIN" = local ] && ! older "$version" 1.21; then
+			how="GOTOOLCHAIN=auto make ${1:-demo}     (fetches it)"
 		fi
+		missing "Go $wanted or newer: this is $version" "$how"
 	fi
-	cc=$("$go" env CC 2>/dev/null)
+	cc=$(cd / && "$go" env CC)
 	if ! command -v "${cc%% *}" >/dev/null; then
 		missing "a C compiler (${cc:-gcc}), to talk to ONNX Runtime" "apt-get install gcc libc6-dev"
 	fi
 fi
 
+# What will be fetched, and by what.
+if [ $failed = 0 ] && ! GOPROXY=off "$go" list -deps ./... >/dev/null 2>&1; then
+	echo "Go modules are missing: go fetches them (130 MB in all, once)."
+fi
 # Only a note: ONNX Runtime may be found in other places, too. `onnx-zip setup` looks there and decides.
 cache=${ONNX_ZIP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/onnx-zip}/onnxruntime
 if [ -z "$ONNXRUNTIME_LIB" ] && ! ls "$cache"/*/libonnxruntime* >/dev/null 2>&1; then

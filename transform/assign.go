@@ -40,7 +40,46 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 	case o.Represent == "select" && m != nil:
 		return merge.Select(z, variances(m)), nil
 	}
-	return merge.Average(z), nil
+	return selectConstants(merge.Average(z), m), nil
+}
+
+// selectConstants lets merged features whose members all are constant (dead units) imitate one of them: the mean
+// of two dead units need not be dead.
+func selectConstants(a merge.Assignment, m *calibrate.Moments) merge.Assignment {
+	if m == nil {
+		return a
+	}
+	constant := constants(m)
+	for _, members := range a.Members() {
+		all := true
+		for _, k := range members {
+			all = all && constant[k]
+		}
+		for i, k := range members {
+			if all && i == 0 {
+				a.Coef[k] = 1
+			} else if all {
+				a.Coef[k] = 0
+			}
+		}
+	}
+	return a
+}
+
+// constants marks the features that do not vary: their deviation is rounding noise next to the space's largest,
+// or next to their own mean.
+func constants(m *calibrate.Moments) []bool {
+	const noise = 1e-6
+	v := variances(m)
+	largest := 0.0
+	for _, x := range v {
+		largest = max(largest, x)
+	}
+	out := make([]bool, len(v))
+	for k, x := range v {
+		out[k] = x <= noise*noise*max(largest, m.Mean[k]*m.Mean[k])
+	}
+	return out
 }
 
 // keepBase makes one model's features the merged ones, in its own order: the trunk is that model's, bit for

@@ -289,7 +289,7 @@ func randomInputs(m *onnx.Model, samples int, seed uint64) (calibrate.Source, er
 	}
 	for _, in := range ix.Inputs() {
 		dtype, _, _ := onnx.TensorType(in)
-		dims := sizes[in.GetName()]
+		dims := modest(in, sizes[in.GetName()])
 		if len(dims) == 0 {
 			return nil, fault.New(fault.Data, "no_data", "inputs cannot be made up for it").AtValue(in.GetName()).WithHint("give --data")
 		}
@@ -311,4 +311,20 @@ func randomInputs(m *onnx.Model, samples int, seed uint64) (calibrate.Source, er
 		out.feeds[in.GetName()] = t
 	}
 	return out, nil
+}
+
+// modest makes free sizes small: models have tables (of positions) that end somewhere, and proofs need no more.
+func modest(in *onnx.ValueInfo, dims []int64) []int64 {
+	const tokens, pixels = 16, 64
+	_, declared, _ := onnx.TensorType(in)
+	for k := range dims {
+		switch {
+		case k >= len(declared) || declared[k].Size >= 0:
+		case dims[k] == cost.DefaultTokens:
+			dims[k] = tokens
+		case dims[k] == cost.DefaultPixels:
+			dims[k] = pixels
+		}
+	}
+	return dims
 }

@@ -2,6 +2,8 @@ package transform
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
@@ -38,8 +40,66 @@ func (p *Prepared) Measure(ctx context.Context, e calibrate.Engine, t *merge.Tru
 	if len(taps) == 0 {
 		return out, nil
 	}
-	out.Moments, err = calibrate.Capture(ctx, e, side.Model, taps, src, o)
-	return out, err
+	if out.Moments, err = calibrate.Capture(ctx, e, side.Model, taps, src, o); err != nil {
+		return nil, err
+	}
+	return out, out.lookElsewhere(tp, func(taps []calibrate.Tap) (map[string]*calibrate.Moments, error) {
+		return calibrate.Capture(ctx, e, side.Model, taps, src, o)
+	})
+}
+
+// lookElsewhere measures spaces with features that are constant at their tap wherever else they are read: along a
+// residual stream a unit may be dead at the end and alive before. The correlations of all places are added up,
+// those of constant features being 0.
+func (s *Statistics) lookElsewhere(tp tapper, capture func([]calibrate.Tap) (map[string]*calibrate.Moments, error)) error {
+	var taps []calibrate.Tap
+	places := map[*space.Space][]string{}
+	for _, sp := range tp.t.Analysis.Spaces {
+		m := s.Space(sp)
+		if m == nil || !slices.Contains(constants(m), true) {
+			continue
+		}
+		for k, parts := range tp.findAll(sp) {
+			if k > 0 {
+				name := fmt.Sprintf("%s place %d", spaceTap(sp), k)
+				taps = append(taps, calibrate.Tap{Name: name, Parts: parts})
+				places[sp] = append(places[sp], name)
+			}
+		}
+	}
+	if len(taps) == 0 {
+		return nil
+	}
+	more, err := capture(taps)
+	if err != nil {
+		return err
+	}
+	for sp, names := range places {
+		all := []*calibrate.Moments{s.Space(sp)}
+		for _, name := range names {
+			all = append(all, more[name])
+		}
+		s.Moments[spaceTap(sp)] = addCorrelations(all)
+	}
+	return nil
+}
+
+// addCorrelations adds up the correlations of the same features in several places; a feature's variance then is
+// the number of places where it varies. The mean is that of the first place.
+func addCorrelations(all []*calibrate.Moments) *calibrate.Moments {
+	n := all[0].Features()
+	sum := &calibrate.Moments{N: all[0].N, Mean: all[0].Mean, Cov: make([]float64, n*n)}
+	for _, m := range all {
+		std, constant := m.Std(), constants(m)
+		for i := range n {
+			for j := range n {
+				if !constant[i] && !constant[j] {
+					sum.Cov[i*n+j] += m.Covariance(i, j) / (std[i] * std[j])
+				}
+			}
+		}
+	}
+	return sum
 }
 
 // SideBySide is the sources in one graph that shares the inputs: the ensemble. rename is that of

@@ -38,13 +38,8 @@ func nodeTap(group int) string        { return fmt.Sprintf("node %d", group) }
 
 // find returns the last place where a contraction reads the space, or where else the trunk holds it.
 func (p tapper) find(sp *space.Space) (parts []calibrate.Part, ok bool) {
-	reads := p.s.Full.Reads()
-	for k := len(reads) - 1; k >= 0; k-- {
-		if r := reads[k]; r.Model == 0 && p.inTrunk(r.Value) {
-			if parts, ok := p.parts(sp, r.Value); ok {
-				return parts, true
-			}
-		}
+	if all := p.findAll(sp); len(all) > 0 {
+		return all[0], true
 	}
 	for k := len(p.t.Groups) - 1; k >= 0; k-- {
 		for _, out := range p.s.Pairing.Nodes[p.t.Groups[k]][0].GetOutput() {
@@ -54,6 +49,24 @@ func (p tapper) find(sp *space.Space) (parts []calibrate.Part, ok bool) {
 		}
 	}
 	return nil, false
+}
+
+// findAll returns the values from which contractions read the space, the last first.
+func (p tapper) findAll(sp *space.Space) [][]calibrate.Part {
+	var all [][]calibrate.Part
+	seen := map[string]bool{}
+	reads := p.s.Full.Reads()
+	for k := len(reads) - 1; k >= 0; k-- {
+		r := reads[k]
+		if r.Model != 0 || seen[r.Value] || !p.inTrunk(r.Value) {
+			continue
+		}
+		seen[r.Value] = true
+		if parts, ok := p.parts(sp, r.Value); ok {
+			all = append(all, parts)
+		}
+	}
+	return all
 }
 
 func (p tapper) inTrunk(value string) bool {

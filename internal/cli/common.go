@@ -17,10 +17,10 @@ type engineFlags struct {
 }
 
 func (f *engineFlags) define(s *pflag.FlagSet) {
-	s.StringVar(&f.device, "device", "auto", "`DEVICE`: auto, cpu, cuda or cuda:N")
-	s.StringVar(&f.library, "onnxruntime", "", "use this ONNX Runtime `LIBRARY` (a file or its folder)")
-	s.IntVar(&f.threads, "threads", 0, "runs at once, 0: one for each core; no result depends on it")
-	s.IntVar(&f.batch, "batch", 0, "samples in a run, 0: 32")
+	s.StringVar(&f.device, "device", "auto", "`DEVICE`: auto, cpu, cuda or cuda:N (default: auto)")
+	s.StringVar(&f.library, "onnxruntime", "", "`LIBRARY`: ONNX Runtime to use, a file or its folder")
+	s.IntVar(&f.threads, "threads", 0, "`N`: runs at once (default: one for each core); no result depends on it")
+	s.IntVar(&f.batch, "batch", 0, "`N`: samples in a run (default: 32)")
 }
 
 func (f *engineFlags) check() error {

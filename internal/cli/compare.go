@@ -63,14 +63,14 @@ everything in a second engine that shares no code with ONNX Runtime.`,
 		RunE: func(cmd *cobra.Command, files []string) error { return a.compare(cmd.Context(), files, f) },
 	}
 	a.addGroup(cmd, "Comparison", func(s *pflag.FlagSet) {
-		s.StringVar(&f.engineName, "engine", "ort", "ort (ONNX Runtime) or go (pure Go; slow)")
-		s.StringArrayVar(&f.rtol, "rtol", nil, "relative tolerance, `[OUTPUT=]NUMBER` (repeat)")
-		s.StringArrayVar(&f.atol, "atol", nil, "absolute tolerance, `[OUTPUT=]NUMBER` (repeat)")
+		s.StringVar(&f.engineName, "engine", "ort", "`NAME`: ort (ONNX Runtime, the default) or go (pure Go; slow)")
+		s.StringArrayVar(&f.rtol, "rtol", nil, "`[OUTPUT=]X`: relative tolerance (repeat)")
+		s.StringArrayVar(&f.atol, "atol", nil, "`[OUTPUT=]X`: absolute tolerance (repeat)")
 	})
 	a.addGroup(cmd, "Data", func(s *pflag.FlagSet) {
-		s.StringArrayVar(&f.data, "data", nil, "inputs, `FILE.npz` (default: normal random numbers)")
-		s.IntVar(&f.dataset.samples, "samples", 0, "samples, 0: all of --data, or 64 random ones")
-		s.Uint64Var(&f.seed, "seed", 0, "seed of random inputs")
+		s.StringArrayVar(&f.data, "data", nil, "`FILE`: inputs, .npz (default: normal random numbers)")
+		s.IntVar(&f.dataset.samples, "samples", 0, "`N`: samples (default: all of --data, or 64 random ones)")
+		s.Uint64Var(&f.seed, "seed", 0, "`N`: seed of random inputs (default: 0)")
 		f.dataset.define(s)
 	})
 	a.addGroup(cmd, "Machine", f.engine.define)

@@ -18,10 +18,10 @@ type dataFlags struct {
 }
 
 func (f *dataFlags) define(s *pflag.FlagSet) {
-	s.StringVar(&f.labelArray, "label-array", "label", "`NAME` of the array of labels in --test files")
-	s.Float64Var(&f.scale, "scale", 0, "multiply inputs by this first, as 0.00392157 for pixels (0: leave)")
-	s.Float64SliceVar(&f.mean, "mean", nil, "then subtract this: one number, or one for each channel")
-	s.Float64SliceVar(&f.std, "std", nil, "then divide by this: one number, or one for each channel")
+	s.StringVar(&f.labelArray, "label-array", "label", "`NAME`: of the labels in --test files (default: label)")
+	s.Float64Var(&f.scale, "scale", 0, "`X`: multiply inputs by it first, as 0.00392157 for pixels")
+	s.Float64SliceVar(&f.mean, "mean", nil, "`X,…`: then subtract it; one number, or one for each channel")
+	s.Float64SliceVar(&f.std, "std", nil, "`X,…`: then divide by it; one number, or one for each channel")
 }
 
 func (f *dataFlags) options() data.Options {

@@ -49,7 +49,7 @@ ONNX Runtime works.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), library) },
 	}
-	cmd.Flags().StringVar(&library, "onnxruntime", "", "look at this `LIBRARY` (a file or its folder)")
+	cmd.Flags().StringVar(&library, "onnxruntime", "", "`LIBRARY`: look at this one, a file or its folder")
 	return cmd
 }
 

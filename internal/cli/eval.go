@@ -7,7 +7,6 @@ import (
 	"github.com/onnx-zip/onnx-zip/eval"
 	"github.com/onnx-zip/onnx-zip/internal/data"
 	"github.com/onnx-zip/onnx-zip/onnx"
-	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -45,14 +44,15 @@ func (a *app) evalCommand() *cobra.Command {
 	f := &evalFlags{}
 	cmd := &cobra.Command{
 		Use: "eval MODEL…", Short: "Measure accuracy, agreement, size and latency of models",
-		Long: `Judges merged files and plain models on the same data. The heads of a merged file
-are known from its metadata; a plain model is one head with the file's name.
-Accuracies and differences come with 95 % intervals, differences are paired on the
-same samples. With --source, a merged file is compared with what it was made of.
+		Long: `Judges merged files and plain models on the same data. The heads of a merged
+file are known from its metadata; a plain model is one head with the file's
+name. Accuracies and differences come with 95 % intervals, differences are
+paired on the same samples. With --source, a merged file is compared with what
+it was made of.
 
 --latency tells the two uses apart: one input for all heads, where a merged file
-saves time and memory, and routed requests that want one head each, where it saves
-memory only and the other heads cost time.`,
+saves time and memory, and routed requests that want one head each, where it
+saves memory only and the other heads cost time.`,
 		Example: `  onnx-zip eval merged.onnx --source a.onnx --source b.onnx --latency \
       --test test.npz --classes a=0,2,3,5,8 --classes b=1,4,6,7,9`,
 		DisableFlagsInUseLine: true,
@@ -60,18 +60,18 @@ memory only and the other heads cost time.`,
 		RunE: func(cmd *cobra.Command, files []string) error { return a.eval(cmd.Context(), files, f) },
 	}
 	a.addGroup(cmd, "Data", func(s *pflag.FlagSet) {
-		s.StringArrayVar(&f.test, "test", nil, "labelled data, `[HEAD=]FILE.npz` (repeat); with HEAD= its labels\nnumber that head's own classes")
-		s.StringArrayVar(&f.classes, "classes", nil, "the class of each output of a head, as `a=0,3,4` or a=@FILE")
-		s.StringArrayVar(&f.data, "data", nil, "unlabelled data to measure agreement on (default: --test)")
-		s.StringArrayVar(&f.sources, "source", nil, "a model that a head came from, `[HEAD=]FILE.onnx` (repeat)")
-		s.IntVar(&f.dataset.samples, "samples", 0, "use so many samples of --data, 0: all")
+		s.StringArrayVar(&f.test, "test", nil, "`[HEAD=]FILE`: labelled data, .npz (repeat); with HEAD= the labels number that head's own classes")
+		s.StringArrayVar(&f.classes, "classes", nil, "`HEAD=LIST`: the class of each of its outputs, as a=0,3,4 or a=@FILE (repeat)")
+		s.StringArrayVar(&f.data, "data", nil, "`FILE`: measure agreement on this, .npz (default: --test)")
+		s.StringArrayVar(&f.sources, "source", nil, "`[HEAD=]FILE`: a model that a head came from (repeat)")
+		s.IntVar(&f.dataset.samples, "samples", 0, "`N`: use so many of --data (default: all)")
 		f.dataset.define(s)
 	})
 	a.addGroup(cmd, "Latency", func(s *pflag.FlagSet) {
 		s.BoolVar(&f.latency, "latency", false, "measure it")
-		s.IntSliceVar(&f.batches, "latency-batch", []int{1, 8}, "samples in a timed run")
-		s.IntVar(&f.runs, "runs", eval.DefaultRuns, "timed runs")
-		s.IntVar(&f.runThreads, "latency-threads", 1, "threads inside a timed run")
+		s.IntSliceVar(&f.batches, "latency-batch", []int{1, 8}, "`N,…`: samples in a timed run (default: 1,8)")
+		s.IntVar(&f.runs, "runs", eval.DefaultRuns, "`N`: timed runs (default: 50)")
+		s.IntVar(&f.runThreads, "latency-threads", 1, "`N`: threads inside a timed run (default: 1)")
 	})
 	a.addGroup(cmd, "Machine", f.engine.define)
 	completeFiles(cmd, "test", "npz")
@@ -295,40 +295,4 @@ func tasksOf(s subject, classes map[string][]int) []eval.Task {
 		tasks = append(tasks, eval.Task{Head: h.name, Classes: classes[h.name], Output: h.logits})
 	}
 	return tasks
-}
-
-// deployment times a merged file in both uses.
-func (e *evaluation) deployment(ctx context.Context, s subject, sources []source) (*eval.DeploymentReport, error) {
-	d := eval.Deployment{Merged: s.model}
-	var models []*onnx.Model
-	for i, h := range s.heads {
-		d.Heads = append(d.Heads, eval.DeployedHead{Head: h.name, Outputs: h.outputs, Source: sources[i].Model})
-		models = append(models, sources[i].Model)
-	}
-	if p, err := transform.Prepare(models, transform.PrepareOptions{Heads: s.names()}); err == nil {
-		if side, err := p.SideBySide(nil); err == nil {
-			d.Ensemble = side.Model
-		}
-	}
-	if d.Ensemble == nil {
-		e.a.warn(warning{Code: "no_ensemble", Message: "the sources cannot be put side by side: times refer to separate sessions"})
-	}
-	e.a.info("timing %d runs at each batch size", e.f.runs)
-	r, err := eval.Deployments(ctx, e.scorer.engine, d, e.latencyOptions())
-	return &r, err
-}
-
-func (e *evaluation) latencyOptions() eval.LatencyOptions {
-	return eval.LatencyOptions{Batches: e.f.batches, Runs: e.f.runs, Threads: e.f.runThreads}
-}
-
-// timePlain times the files against each other.
-func (e *evaluation) timePlain(ctx context.Context) error {
-	var subjects []eval.Subject
-	for _, s := range e.subjects {
-		subjects = append(subjects, eval.Subject{Name: s.model.File, Models: []*onnx.Model{s.model}})
-	}
-	r, err := eval.Latency(ctx, e.scorer.engine, subjects, e.latencyOptions())
-	e.result.Latency = &r
-	return err
 }

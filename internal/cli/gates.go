@@ -30,13 +30,13 @@ type gateFlags struct {
 
 func (f *gateFlags) define(s *pflag.FlagSet) {
 	f.maxDrop, f.minJoint, f.minAgreement, f.minShared = new(float64), new(float64), new(float64), new(float64)
-	s.Float64Var(f.maxDrop, "max-drop", 0, "no task may lose more `POINTS` against its source (needs --test)")
-	s.Float64Var(f.minJoint, "min-joint", 0, "least joint accuracy in `PERCENT` (needs --test)")
-	s.Float64Var(f.minAgreement, "min-agreement", 0, "least top-1 agreement of each head with its source, in\n`PERCENT`, on held-out calibration data without labels")
-	s.Float64Var(f.minShared, "min-shared", 0, "least share of the first model's FLOPs in the trunk, in\n`PERCENT`")
-	s.BoolVar(&f.beatsControl, "require-beats-control", false, "matching must do better than controls without it, by the\nerror of the outputs on held-out samples (needs refit ls)")
+	s.Float64Var(f.maxDrop, "max-drop", 0, "`POINTS`: what a task may lose against its source (needs --test)")
+	s.Float64Var(f.minJoint, "min-joint", 0, "`PERCENT`: least joint accuracy (needs --test)")
+	s.Float64Var(f.minAgreement, "min-agreement", 0, "`PERCENT`: least agreement of each head with its source, top-1 on held-out --data, without labels")
+	s.Float64Var(f.minShared, "min-shared", 0, "`PERCENT`: least share of the first model's FLOPs in the trunk")
+	s.BoolVar(&f.beatsControl, "require-beats-control", false, "matching must do better than merges without it, by the outputs' error on held-out samples (needs refit ls)")
 	s.BoolVar(&f.strict, "strict", false, "warnings fail as well")
-	s.StringSliceVar(&f.allow, "allow", nil, "warning `CODE` that --strict lets pass (repeat)")
+	s.StringSliceVar(&f.allow, "allow", nil, "`CODE`: a warning that --strict lets pass (repeat)")
 }
 
 // settle drops the limits that were not asked for and checks the others.

@@ -78,8 +78,8 @@ one checkpoint. Of a merged file it shows how it was made. Needs no data.
 
 // defineNames are the flags that name heads and pair inputs.
 func defineNames(s *pflag.FlagSet, heads, mapInput *[]string) {
-	s.StringSliceVar(heads, "heads", nil, "`NAMES` of the heads, as a,b (default: from the files' names)")
-	s.StringArrayVar(mapInput, "map-input", nil, "pair an input with the first model's, as `b:ids=input_ids`")
+	s.StringSliceVar(heads, "heads", nil, "`A,B,…`: names of the heads (default: the files' names)")
+	s.StringArrayVar(mapInput, "map-input", nil, "`HEAD:INPUT=FIRST`: pair an input with the first model's (repeat)")
 }
 
 func (a *app) inspect(files, heads, mapInput []string) error {

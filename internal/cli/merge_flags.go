@@ -28,17 +28,17 @@ type mergeFlags struct {
 }
 
 const mergeLong = `Merges trained models into one file with a head for each. Features of the models
-that mean the same are found by what they compute on unlabelled data (--data) and
-averaged; where the models stem from one checkpoint and share a trunk bit for
-bit, no data is needed. The merged file is loaded again and verified before it
-gets its name; nothing is left where a gate or the verification fails.
+that mean the same are found by what they compute on unlabelled data (--data)
+and averaged; where the models stem from one checkpoint and share a trunk bit
+for bit, no data is needed. The merged file is loaded again and verified before
+it gets its name; nothing is left where a gate or the verification fails.
 
 The verdict at the end follows from the figures that are printed:
-  not_worth_it  a task loses more than 10 points against its source, or (without
-                labels) a head agrees with its source on less than 80 %, or both
-                parameters and FLOPs are 95 % of the ensemble's or more
-  unknown       no test data, and no agreement of 90 % in every head
-  worth_it      otherwise`
+  not worth it  a task loses more than 10 points against its source; without
+                --test: a head agrees with its source on less than 80 %; or
+                parameters and FLOPs are both 95 % of the ensemble's or more
+  unknown       without --test: no agreement was measured, or less than 90 %
+  worth it      otherwise`
 
 const mergeExample = `  onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx
   onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx --until 60% \
@@ -64,44 +64,44 @@ func (a *app) mergeCommand() *cobra.Command {
 	a.addGroup(cmd, "Data", f.defineData)
 	a.addGroup(cmd, "Names", func(s *pflag.FlagSet) {
 		defineNames(s, &f.heads, &f.mapInput)
-		s.StringArrayVar(&f.rename, "rename", nil, "name an output, as `a:OLD=NEW` (default: HEAD_OLD)")
+		s.StringArrayVar(&f.rename, "rename", nil, "`HEAD:OLD=NEW`: name an output (default: HEAD_OLD)")
 	})
 	a.addGroup(cmd, "Method", f.defineMethod)
 	a.addGroup(cmd, "Gates (a failed one leaves nothing and exits with 9)", f.gates.define)
 	a.addGroup(cmd, "Machine", func(s *pflag.FlagSet) {
 		f.engine.define(s)
-		s.StringVar(&f.memory, "memory", "", "hold at most this `SIZE` of values in memory (default 512MiB)")
-		s.StringVar(&f.scratch, "scratch", "", "`FOLDER` for the rest of them (default: the temporary one)")
+		s.StringVar(&f.memory, "memory", "", "`SIZE`: of values held in memory (default: 512MiB)")
+		s.StringVar(&f.scratch, "scratch", "", "`FOLDER`: for what exceeds it (default: the system's)")
 	})
 	f.completions(cmd)
 	return cmd
 }
 
 func (f *mergeFlags) defineOutput(s *pflag.FlagSet) {
-	s.StringVarP(&f.output, "output", "o", "", "write the merged model to this `FILE` (required)")
-	s.BoolVar(&f.force, "force", false, "replace FILE where it exists")
-	s.StringVar(&f.keepRejected, "keep-rejected", "", "`FILE` for a merged model that a gate refused")
-	s.BoolVar(&f.dryRun, "dry-run", false, "check everything that can be checked without computing, then stop")
+	s.StringVarP(&f.output, "output", "o", "", "`FILE`: where the merged model goes (required)")
+	s.BoolVar(&f.force, "force", false, "replace the file where it exists")
+	s.StringVar(&f.keepRejected, "keep-rejected", "", "`FILE`: where a model goes that a gate refused")
+	s.BoolVar(&f.dryRun, "dry-run", false, "check models and data, then stop")
 }
 
 func (f *mergeFlags) defineData(s *pflag.FlagSet) {
-	s.StringArrayVar(&f.data, "data", nil, "unlabelled inputs, `[HEAD=]FILE.npz` (repeat)")
-	s.IntVar(&f.dataset.samples, "samples", 0, "use so many of them, 0: all")
-	s.StringArrayVar(&f.test, "test", nil, "labelled data to judge by, `[HEAD=]FILE.npz` (repeat); with\nHEAD= its labels number that head's own classes")
-	s.StringArrayVar(&f.classes, "classes", nil, "the class of each output of a head, as `a=0,3,4` or a=@FILE")
+	s.StringArrayVar(&f.data, "data", nil, "`[HEAD=]FILE`: unlabelled inputs, .npz or .npy (repeat)")
+	s.IntVar(&f.dataset.samples, "samples", 0, "`N`: use so many of them (default: all)")
+	s.StringArrayVar(&f.test, "test", nil, "`[HEAD=]FILE`: labelled data to judge by, .npz (repeat); with HEAD= the labels number that head's own classes")
+	s.StringArrayVar(&f.classes, "classes", nil, "`HEAD=LIST`: the class of each of its outputs, as a=0,3,4 or a=@FILE (repeat)")
 	f.dataset.define(s)
 }
 
 func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
-	s.StringVar(&f.method, "method", transform.DefaultMethod, "preset of the settings below: "+strings.Join(transform.Methods(), ", "))
-	s.StringVar(&f.until, "until", "", "end the trunk at this `CUT`: cut:7 (see inspect), a share of the\nFLOPs (60%), or values (V1,V2; b:V for head b's name)")
-	s.StringVar(&f.match, "match", "", "who joins whom: "+strings.Join(transform.Matches, ", "))
-	s.StringVar(&f.represent, "represent", "", "what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
-	s.StringVar(&f.base, "base", "", "represent base, method graft: the `HEAD` whose trunk is kept\n(default: the first)")
-	s.StringVar(&f.refit, "refit", "", "correction of the merged weights: "+strings.Join(transform.Refits, ", "))
-	s.Float64Var(&f.alpha, "alpha", 0, "zip: factor for each further merge into a feature (default .3)")
-	s.Float64Var(&f.beta, "beta", 0, "zip: share of merges within one model (default 1)")
-	s.Uint64Var(&f.seed, "seed", 0, "seed of random choices")
+	s.StringVar(&f.method, "method", transform.DefaultMethod, "`NAME`: a preset of the settings below (default: best): "+strings.Join(transform.Methods(), ", "))
+	s.StringVar(&f.until, "until", "", "`CUT`: end the trunk there: cut:7 (see inspect), a share of the FLOPs (60%), or values (V1,V2; b:V for head b's names)")
+	s.StringVar(&f.match, "match", "", "`NAME`: who joins whom: "+strings.Join(transform.Matches, ", "))
+	s.StringVar(&f.represent, "represent", "", "`NAME`: what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
+	s.StringVar(&f.base, "base", "", "`HEAD`: whose trunk is kept by --represent base and --method graft (default: the first)")
+	s.StringVar(&f.refit, "refit", "", "`NAME`: correction of the merged weights: "+strings.Join(transform.Refits, ", "))
+	s.Float64Var(&f.alpha, "alpha", 0, "`X`: zip: factor for each further merge into a feature (default: 0.3)")
+	s.Float64Var(&f.beta, "beta", 0, "`X`: zip: share of merges within one model (default: 1, zipit 0.125)")
+	s.Uint64Var(&f.seed, "seed", 0, "`N`: seed of random choices (default: 0)")
 }
 
 func (f *mergeFlags) completions(cmd *cobra.Command) {

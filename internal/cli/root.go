@@ -16,12 +16,13 @@ data and computed once.`
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "onnx-zip",
-		Short:         "Merge trained ONNX models without training",
-		Long:          about,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          a.unknownCommand,
+		Use:                        "onnx-zip",
+		Short:                      "Merge trained ONNX models without training",
+		Long:                       about,
+		SilenceErrors:              true,
+		SuggestionsMinimumDistance: 2,
+		SilenceUsage:               true,
+		Args:                       a.unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.json {
 				return fault.New(fault.Usage, "no_command", "no command was given").WithHint("`onnx-zip help` lists them")
@@ -134,7 +135,8 @@ func exitCodesTopic() *cobra.Command {
 	var b strings.Builder
 	b.WriteString("The exit code says which stage refused; the earliest one that fails decides.\n\n")
 	for _, k := range fault.Kinds {
-		fmt.Fprintf(&b, "  %3d  %-15s %s\n", k.Kind, k.Name, k.Meaning)
+		meaning := strings.Join(wrap(k.Meaning, helpWidth-23), "\n"+strings.Repeat(" ", 23))
+		fmt.Fprintf(&b, "  %3d  %-14s  %s\n", k.Kind, k.Name, meaning)
 	}
 	return &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: b.String()}
 }

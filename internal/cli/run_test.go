@@ -24,8 +24,8 @@ const models = "../../testdata/models/"
 
 // document is what the tests read of the JSON documents.
 type document struct {
-	OK       bool   `json:"ok"`
-	ExitCode int    `json:"exit_code"`
+	OK       bool `json:"ok"`
+	ExitCode int  `json:"exit_code"`
 	Error    *struct{ Kind, Code, Message, Hint string }
 }
 
@@ -120,7 +120,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("help %s: code %d, %s", command, code, stderr)
 		}
 		for i, line := range strings.Split(stdout, "\n") {
-			if n := len([]rune(line)); n > 84 {
+			if n := len([]rune(line)); n > 80 {
 				t.Errorf("help %s: line %d has %d columns: %s", command, i+1, n, line)
 			}
 		}

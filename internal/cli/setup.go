@@ -37,9 +37,9 @@ needed: the library goes into the user's cache folder ($ONNX_ZIP_CACHE).`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "", "install from this `PATH`: an archive (.tgz, .zip, .whl), a folder or a\nlibrary; needs no network")
+	cmd.Flags().StringVar(&from, "from", "", "`PATH`: install from an archive (.tgz, .zip, .whl), a folder or a library; needs no network")
 	cmd.Flags().BoolVar(&force, "force", false, "fetch again what setup fetched before")
-	cmd.Flags().StringVar(&library, "onnxruntime", "", "use this `LIBRARY` if it works")
+	cmd.Flags().StringVar(&library, "onnxruntime", "", "`LIBRARY`: use this one if it works")
 	return cmd
 }
 

@@ -135,7 +135,13 @@ type axisMap struct {
 // Of[i·n+f], its inner positions with it.
 // Aligned positions stay where they are; on an axis that M averages they are the mean of the models'.
 func (as Assignments) mapAxis(layout space.Layout, model, models, size int) axisMap {
-	m := axisMap{to: make([]int, 0, size), coef: make([]float64, 0, size)}
+	if size < 0 { // shape inference could not tell, but the ties of the analysis do
+		size = 0
+		for _, seg := range layout {
+			size += seg.Size
+		}
+	}
+	m := axisMap{to: make([]int, 0, max(size, 0)), coef: make([]float64, 0, max(size, 0))}
 	for _, seg := range layout {
 		if stays(seg) {
 			n := seg.Size
@@ -161,7 +167,7 @@ func (as Assignments) mapAxis(layout space.Layout, model, models, size int) axis
 		}
 		m.width += a.Width * seg.Inner
 	}
-	if len(m.to) != size {
+	if size >= 0 && len(m.to) != size {
 		panic(fmt.Sprintf("merge: layout of %d positions on an axis of %d", len(m.to), size))
 	}
 	return m

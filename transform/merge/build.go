@@ -41,6 +41,7 @@ func Build(s *Sources, t *Trunk, as Assignments, o Options) (*Merged, error) {
 		gathered: map[string]string{},
 		inits:    map[string]int{},
 	}
+	b.findWidths()
 	if err := b.nameAll(); err != nil {
 		return nil, err
 	}
@@ -73,6 +74,7 @@ type builder struct {
 	gathered map[string]string // "model value" → the value in model's own order
 	inits    map[string]int    // name of an initializer → its place in the graph's list
 	names    *names
+	widths   map[int]bool // trunk groups that compute with a width that the merge changes
 }
 
 // inputs declares the shared inputs: model 0's, a dim static where it is in any source.

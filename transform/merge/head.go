@@ -2,6 +2,7 @@ package merge
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -58,7 +59,7 @@ func (b *builder) headNodes(i int) []*onnx.Node {
 	var visit func(value string)
 	visit = func(value string) {
 		n := ix.Producer(value)
-		if n == nil || needed[n] || b.t.Has(b.s, n) {
+		if n == nil || needed[n] || b.shared(n) {
 			return
 		}
 		needed[n] = true
@@ -102,7 +103,7 @@ func (b *builder) headInput(i int, n *onnx.Node, slot int, name string) (string,
 		return b.headParam(i, name)
 	case p == nil:
 		return b.inputOf(i, name), nil
-	case !b.t.Has(b.s, p):
+	case !b.shared(p):
 		return b.headValue(i, name), nil
 	}
 	if b.folds(i, n, slot, name) {
@@ -152,7 +153,7 @@ func (b *builder) sizeOf(i int, name string, axis int) int {
 func (b *builder) moved(i int, name string) []int {
 	var axes []int
 	for k, l := range b.trunkLayouts(i, name) {
-		if l.Aligned() {
+		if !slices.ContainsFunc(l, func(seg space.Segment) bool { return !stays(seg) }) {
 			continue
 		}
 		if !b.as.mapAxis(l, i, len(b.s.Models), b.sizeOf(i, name, k)).identity() {
@@ -186,7 +187,7 @@ func (b *builder) foldUnmerge(i int, n, clone *onnx.Node) error {
 		return nil
 	}
 	name := n.GetInput()[c.InputSlot]
-	if p := b.s.Models[i].Index.Producer(name); p == nil || !b.t.Has(b.s, p) {
+	if p := b.s.Models[i].Index.Producer(name); p == nil || !b.shared(p) {
 		return nil
 	}
 	rank = len(b.trunkLayouts(i, name))
@@ -239,7 +240,7 @@ func (b *builder) unmerged(i int, name string) (string, error) {
 // passThrough makes an output that no node of the head makes: one that is an input or a parameter.
 func (b *builder) passThrough(i int, name, output string) error {
 	ix := b.s.Models[i].Index
-	if p := ix.Producer(name); p != nil && !b.t.Has(b.s, p) {
+	if p := ix.Producer(name); p != nil && !b.shared(p) {
 		return nil
 	}
 	from, err := b.headInput(i, &onnx.Node{}, 0, name)

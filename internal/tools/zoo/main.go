@@ -42,7 +42,7 @@ func main() {
 	fmt.Println("| network | nodes | spaces zip / permute / pinned | weights with a free axis | trunk, FLOPs | proofs |")
 	fmt.Println("|---|---|---|---|---|---|")
 	for _, f := range files {
-		fmt.Println(row(e, f))
+		fmt.Println(guarded(e, f))
 	}
 }
 
@@ -117,4 +117,14 @@ func short(err error) string {
 		s = s[:160] + "…"
 	}
 	return strings.ReplaceAll(s, "|", "/")
+}
+
+// guarded is row with a panic as its outcome: one bad network must not hide the others.
+func guarded(e calibrate.Engine, file string) (out string) {
+	defer func() {
+		if r := recover(); r != nil {
+			out = fmt.Sprintf("| %s | | | | | PANIC %v |", filepath.Base(file), r)
+		}
+	}()
+	return row(e, file)
 }

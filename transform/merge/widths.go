@@ -1,0 +1,55 @@
+package merge
+
+import (
+	"github.com/onnx-zip/onnx-zip/onnx"
+)
+
+// findWidths notes the trunk nodes that compute with a number of features which the merge changes (Shape and
+// what follows it, up to the node that takes the shape). Inside the trunk their results are right: they follow the
+// merged value. A head must count its own features, so it gets copies of these nodes.
+func (b *builder) findWidths() {
+	b.widths = map[int]bool{}
+	carries := map[string]bool{}
+	for _, k := range b.t.Groups {
+		n := b.s.Pairing.Nodes[k][0]
+		if n.GetOpType() == "Shape" {
+			b.widths[k] = b.widthChanges(n.GetInput()[0])
+		} else if b.isShapeArithmetic(n) {
+			for _, v := range n.GetInput() {
+				b.widths[k] = b.widths[k] || carries[v]
+			}
+		}
+		if b.widths[k] {
+			for _, v := range n.GetOutput() {
+				carries[v] = true
+			}
+		}
+	}
+}
+
+// isShapeArithmetic is true of nodes that make small integer tensors.
+func (b *builder) isShapeArithmetic(n *onnx.Node) bool {
+	for _, v := range n.GetOutput() {
+		s := b.s.Models[0].Shapes[v]
+		if !s.DType.IsInt() || !s.HasRank || len(s.Dims) > 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// widthChanges reports whether the merge changes the size of an axis of a trunk value.
+func (b *builder) widthChanges(value string) bool {
+	for k, l := range b.t.Analysis.Layouts(0, value) {
+		if !l.Aligned() && b.mergedSize(l) != b.sizeOf(0, value, k) {
+			return true
+		}
+	}
+	return false
+}
+
+// shared reports whether the heads take what node n of any model makes from the trunk.
+func (b *builder) shared(n *onnx.Node) bool {
+	k, ok := b.s.Pairing.Of(n)
+	return ok && b.t.in[k] && !b.widths[k]
+}
