@@ -141,6 +141,9 @@ func (a *analyzer) export(axes []axis, value string, spaces map[*block]*Space, o
 				s = &Space{ID: len(out.Spaces), Name: value, Dim: r.b.size, Mode: r.b.mode, Why: r.b.why,
 					Constant: r.b.constant, Fixed: r.b.fixed}
 				a.exportHeads(s, r.b)
+				if r.b.aligned != nil && s.Mode != Pinned {
+					s.Mode, s.Aligned, s.Why = Pinned, true, []Reason{*r.b.aligned}
+				}
 				spaces[r.b] = s
 				out.Spaces = append(out.Spaces, s)
 			}

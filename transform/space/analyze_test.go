@@ -210,7 +210,7 @@ func TestUnify(t *testing.T) {
 }
 
 // stuck is true of positions that nothing may move.
-func stuck(f feature) bool { return f.b == nil || f.b.mode == Pinned }
+func stuck(f feature) bool { return f.b == nil || f.b.mode == Pinned || f.b.aligned != nil }
 
 func TestTextOfModesAndReasons(t *testing.T) {
 	if text, _ := Permute.MarshalText(); string(text) != "permute" {

@@ -13,7 +13,8 @@ type block struct {
 	constant bool
 	fixed    string
 	id       int
-	heads    *heads // nil where an attention never divided the features into heads
+	aligned  *Reason // what tied it to an aligned axis, nil where nothing did
+	heads    *heads  // nil where an attention never divided the features into heads
 }
 
 // run is a run of positions along an axis: a block repeated along inner positions, or (nil block)
@@ -23,13 +24,14 @@ type run struct {
 	size  int // of aligned runs; -1 unknown
 	inner int
 	part  Part // of a block that is divided into heads: on which of the two axes this is
+	many  bool // the run is repeated, the whole of it, an unknown number of times (heads of a batch: N·h)
 }
 
 func (r run) positions() int {
 	if r.b == nil {
 		return r.size
 	}
-	if r.b.size < 0 {
+	if r.b.size < 0 || r.many {
 		return -1
 	}
 	return r.b.partSize(r.part) * r.inner
@@ -137,6 +139,9 @@ func union(x, y *block) {
 	if x.fixed == "" {
 		x.fixed = y.fixed
 	}
+	if x.aligned == nil {
+		x.aligned = y.aligned
+	}
 	x.shareHeads(y)
 }
 
@@ -147,7 +152,7 @@ func (a *analyzer) cut(b *block, k int) {
 	}
 	left, right := a.newBlock(k), a.newBlock(b.size-k)
 	for _, p := range []*block{left, right} {
-		p.mode, p.why, p.constant, p.fixed = b.mode, b.why, b.constant, b.fixed
+		p.mode, p.why, p.constant, p.fixed, p.aligned = b.mode, b.why, b.constant, b.fixed, b.aligned
 		p.why = append([]Reason(nil), b.why...)
 	}
 	b.parts = []*block{left, right}
@@ -175,6 +180,14 @@ func (a *analyzer) unify(x, y axis, why Reason) {
 	for !cx.done() && !cy.done() {
 		p, q := cx.head(), cy.head()
 		switch {
+		case p.many && q.many && p.part == q.part && p.inner == q.inner && p.b != nil && q.b != nil && tieParts(p, q):
+			cx.pop()
+			cy.pop()
+		case p.many || q.many:
+			why.Text = "lays the features out in two ways"
+			restrictAll(cx.rest(), Pinned, why)
+			restrictAll(cy.rest(), Pinned, why)
+			return
 		case p.positions() < 0 || q.positions() < 0:
 			pinTied(cx.rest(), cy.rest(), why)
 			return
@@ -209,12 +222,15 @@ func (a *analyzer) unify(x, y axis, why Reason) {
 	restrictAll(cy.rest(), Pinned, why)
 }
 
-// pinTied pins the blocks of axes of which one is aligned: a feature that is added to a fixed position
-// is fixed.
+// pinTied ties blocks to an aligned axis: their features then mean the same in every model, position by
+// position, and keep their places.
 func pinTied(x, y axis, why Reason) {
 	why.Text = "ties the features to an axis whose positions are fixed"
-	restrictAll(x, Pinned, why)
-	restrictAll(y, Pinned, why)
+	for _, r := range append(resolve(x), resolve(y)...) {
+		if r.b != nil && r.b.aligned == nil {
+			r.b.aligned = &why
+		}
+	}
 }
 
 // drop moves a cursor n positions on, inside its head; false where n falls between the inner positions

@@ -134,6 +134,11 @@ func (c *call) setParam(slot, k int, x axis, role Role) {
 		restrictAll(x, Pinned, c.why("reads a constant per feature that is not of a floating type"))
 		return
 	}
+	for _, r := range resolve(x) {
+		if r.part == InsidePart { // one value for all heads: they cannot differ in the order inside
+			r.b.fixInside()
+		}
+	}
 	if c.a.vals[c.model][name] == nil {
 		c.a.vals[c.model][name] = c.a.alignedAxes(c.model, name)
 		c.a.roles[c.model][name] = make([]Role, len(c.shape(name)))

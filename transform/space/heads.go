@@ -61,7 +61,7 @@ func divide(x axis, count, size int) (head, inside axis, ok bool) {
 		return nil, nil, false
 	}
 	b := x[0].b.find()
-	if b.size != count*size || b.mode == Pinned || b.heads != nil && b.heads.count != count {
+	if x[0].many || b.size != count*size || b.mode == Pinned || b.heads != nil && b.heads.count != count {
 		return nil, nil, false
 	}
 	if b.heads == nil {

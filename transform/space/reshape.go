@@ -158,6 +158,11 @@ func reshape(axes []axis, in, out []dim) (result []axis, bad []axis) {
 			j++
 			continue
 		}
+		if a, b, ok := batchedHeads(axes[i:], in[i:], out[j:]); ok {
+			result[j], result[j+1] = a, b
+			i, j = i+2, j+2
+			continue
+		}
 		if !groupable(in[i:], out[j:]) {
 			break
 		}
@@ -177,6 +182,32 @@ func reshape(axes []axis, in, out []dim) (result []axis, bad []axis) {
 		result[j-1] = whole
 	}
 	return result, append(bad, suffix(axes[i:], in[i:], out[j:], result[j:])...)
+}
+
+// batchedHeads recognises [N, E] → [N·h, E/h] and its inverse, with N unknown: the form in which PyTorch's
+// MultiheadAttention lays heads beside samples. E is a whole block, divided into h heads.
+func batchedHeads(axes []axis, in, out []dim) (first, second axis, ok bool) {
+	if len(in) < 2 || len(out) < 2 || in[0].size >= 0 || out[0].size >= 0 || in[1].size <= 0 || out[1].size <= 0 {
+		return nil, nil, false
+	}
+	x, y := resolve(axes[0]), resolve(axes[1])
+	switch {
+	case x.isAligned() && in[1].size > out[1].size && in[1].size%out[1].size == 0:
+		head, inside, ok := divide(y, in[1].size/out[1].size, out[1].size)
+		if !ok {
+			return nil, nil, false
+		}
+		head[0].many = true
+		return head, inside, true
+	case len(x) == 1 && x[0].many && len(y) == 1 && out[1].size == in[1].size*x[0].b.find().heads.count:
+		heads := x[0]
+		heads.many = false
+		if !joins(heads, y[0]) {
+			return nil, nil, false
+		}
+		return aligned(-1), axis{{b: y[0].b, inner: 1}}, true
+	}
+	return nil, nil, false
 }
 
 func groupable(in, out []dim) bool { return in[0].size > 0 && out[0].size > 0 }

@@ -343,7 +343,7 @@ func (c *call) constants(n int) axis {
 	return axis{{b: b, inner: 1}}
 }
 
-// expand repeats axes of size 1; the others pass through. Of a parameter (a learned token), they are features
+// expand repeats axes of size 1 (of an unknown one it may be either); the others pass through. Of a parameter (a learned token), they are features
 // that begin here.
 func expand(c *call) {
 	value := c.n.GetOutput()[0]
@@ -353,7 +353,13 @@ func expand(c *call) {
 	for k := range out {
 		size := c.size(value, k)
 		switch from := k - shift; {
+		case from >= 0 && size == 1:
+			out[k] = x[from]
 		case from < 0 || c.size(c.input(0), from) == 1:
+			if from >= 0 && !x[from].isAligned() {
+				c.pinNode("spreads one feature over others")
+				return
+			}
 			out[k] = aligned(size)
 		case c.param(0) != nil:
 			out[k] = c.fresh(size)

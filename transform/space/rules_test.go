@@ -34,7 +34,7 @@ type ruleCase struct {
 
 // ruleCases reads the table. The spaces are listed in the graph's order, each with mode, number of features
 // and members: VALUE.AXIS, behind it @OFFSET where the space is a segment of the axis, ×N where each feature
-// has N positions, :out or :in for the role of a parameter's axis. Lines with < are the reasons.
+// has N positions, /heads and /inside on the two axes of a space with heads, :out or :in for the role of a parameter's axis. Lines with < are the reasons.
 func ruleCases(t testing.TB) (head string, cases []ruleCase) {
 	data, err := os.ReadFile("testdata/rules.txt")
 	if err != nil {
@@ -142,11 +142,20 @@ func dump(a *Analysis, ix *onnx.Index) string {
 	}
 	var b strings.Builder
 	for _, s := range a.Spaces {
-		constant := ""
+		more := ""
 		if s.Constant {
-			constant = " constant"
+			more = " constant"
 		}
-		fmt.Fprintf(&b, "%s %d%s: %s\n", s.Mode, s.Dim, constant, strings.Join(members[s], " "))
+		if s.Heads > 0 {
+			more += fmt.Sprintf(" heads %d of group %d", s.Heads, s.Group)
+		}
+		if s.Aligned {
+			more += " aligned"
+		}
+		if s.InsideFixed {
+			more += " in order"
+		}
+		fmt.Fprintf(&b, "%s %d%s: %s\n", s.Mode, s.Dim, more, strings.Join(members[s], " "))
 		for _, w := range s.Why {
 			fmt.Fprintf(&b, "  < %s %s %s\n", w.Op, w.Node, w.Text)
 		}
@@ -163,6 +172,7 @@ func addMembers(a *Analysis, v string, members map[*Space][]string) {
 				if len(l) > 1 {
 					m += fmt.Sprintf("@%d", at)
 				}
+				m += [...]string{Whole: "", HeadPart: "/heads", InsidePart: "/inside"}[seg.Part]
 				if seg.Inner > 1 {
 					m += fmt.Sprintf("×%d", seg.Inner)
 				}

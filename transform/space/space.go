@@ -48,6 +48,9 @@ type Space struct {
 	Why      []Reason // what bound it to Mode; empty for zip
 	Constant bool     // channels that an operator fills with a constant (a padded shortcut)
 	Fixed    string   // why its width cannot change, "" where it can
+	// Aligned, of a pinned space, says that its features are tied to positions that mean the same in every model
+	// (the shared input's channels, tokens): they cannot move, but a merge may average them place by place.
+	Aligned bool
 	// Heads, where not 0, says that an attention divides the features into so many heads, one after the
 	// other: only whole heads may be exchanged, and features inside a head.
 	Heads int
@@ -111,10 +114,10 @@ func (l Layout) Divided() bool {
 	return false
 }
 
-// Pinned returns the first pinned space of the axis, nil where there is none.
+// Pinned returns the first space of the axis that is pinned and not aligned, nil where there is none.
 func (l Layout) Pinned() *Space {
 	for _, s := range l {
-		if s.Space != nil && s.Space.Mode == Pinned {
+		if s.Space != nil && s.Space.Mode == Pinned && !s.Space.Aligned {
 			return s.Space
 		}
 	}
