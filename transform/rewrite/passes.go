@@ -40,6 +40,8 @@ var Passes = []Pass{
 	{Name: "reshape", Why: "shapes computed on the way, and channel counts in them, hide what is kept", Run: simplifyReshapes,
 		After: []Constraint{{"fold", "what is left to compute then depends on open sizes"},
 			{"pools", "it makes a Flatten of its own where others squeeze"}}},
+	{Name: "packed", Why: "queries, keys and values in one matrix are three", Run: unpack,
+		After: []Constraint{{"reshape", "target shapes are constant then"}, {"attributes", "axes are positive then"}}},
 	{Name: "linear", Why: "a linear map of a matrix is Gemm(transB=1, alpha=1, beta=1)", Run: unifyLinear,
 		After: []Constraint{{"fold", "weights may lie behind a Transpose"}, {"operands", "the bias is the second operand"},
 			{"reshape", "matrices are seen to be such"}}},

@@ -184,30 +184,34 @@ func reshape(axes []axis, in, out []dim) (result []axis, bad []axis) {
 	return result, append(bad, suffix(axes[i:], in[i:], out[j:], result[j:])...)
 }
 
-// batchedHeads recognises [N, E] → [N·h, E/h] and its inverse, with N unknown: the form in which PyTorch's
-// MultiheadAttention lays heads beside samples. E is a whole block, divided into h heads.
+// batchedHeads recognises [N, E] → [N·h, E/h] with N unknown: the form in which PyTorch's MultiheadAttention lays
+// heads beside samples. E is a whole block, divided into h heads. joinLast is the way back.
 func batchedHeads(axes []axis, in, out []dim) (first, second axis, ok bool) {
 	if len(in) < 2 || len(out) < 2 || in[0].size >= 0 || out[0].size >= 0 || in[1].size <= 0 || out[1].size <= 0 {
 		return nil, nil, false
 	}
 	x, y := resolve(axes[0]), resolve(axes[1])
-	switch {
-	case x.isAligned() && in[1].size > out[1].size && in[1].size%out[1].size == 0:
-		head, inside, ok := divide(y, in[1].size/out[1].size, out[1].size)
-		if !ok {
-			return nil, nil, false
-		}
-		head[0].many = true
-		return head, inside, true
-	case len(x) == 1 && x[0].many && len(y) == 1 && out[1].size == in[1].size*x[0].b.find().heads.count:
-		heads := x[0]
-		heads.many = false
-		if !joins(heads, y[0]) {
-			return nil, nil, false
-		}
-		return aligned(-1), axis{{b: y[0].b, inner: 1}}, true
+	if !x.isAligned() || in[1].size%out[1].size != 0 {
+		return nil, nil, false
 	}
-	return nil, nil, false
+	head, inside, ok := divide(y, in[1].size/out[1].size, out[1].size)
+	if ok {
+		head[0].many = true
+	}
+	return head, inside, ok
+}
+
+// joinLast recognises heads, beside an unknown number of samples or not, and what is inside them as the last two
+// axes, which the result has as one.
+func joinLast(axes []axis, out dim) (whole axis, ok bool) {
+	if len(axes) < 2 {
+		return nil, false
+	}
+	x, y := resolve(axes[len(axes)-2]), resolve(axes[len(axes)-1])
+	if len(x) != 1 || len(y) != 1 || !joins(x[0], y[0]) || out.size != y[0].b.find().size {
+		return nil, false
+	}
+	return axis{{b: y[0].b, inner: 1}}, true
 }
 
 func groupable(in, out []dim) bool { return in[0].size > 0 && out[0].size > 0 }
@@ -249,9 +253,18 @@ func regroup(axes []axis, result []axis, out []dim) []axis {
 // suffix handles what the walk from the left could not (an unknown size): equal sizes are matched from
 // the right, the rest must hold no features.
 func suffix(axes []axis, in, out []dim, result []axis) (bad []axis) {
-	for len(in) > 0 && len(out) > 0 && in[len(in)-1].size > 0 && in[len(in)-1].same(out[len(out)-1]) {
-		result[len(out)-1] = axes[len(in)-1]
-		axes, in, out = axes[:len(in)-1], in[:len(in)-1], out[:len(out)-1]
+	for len(in) > 0 && len(out) > 0 {
+		last := len(out) - 1
+		if whole, ok := joinLast(axes, out[last]); ok {
+			result[last] = whole
+			axes, in, out = axes[:len(in)-2], in[:len(in)-2], out[:last] // the samples, if any, are aligned
+			continue
+		}
+		if in[len(in)-1].size <= 0 || !in[len(in)-1].same(out[last]) {
+			break
+		}
+		result[last] = axes[len(in)-1]
+		axes, in, out = axes[:len(in)-1], in[:len(in)-1], out[:last]
 	}
 	for k := range axes {
 		if !axes[k].isAligned() {

@@ -361,6 +361,8 @@ func expand(c *call) {
 				return
 			}
 			out[k] = aligned(size)
+		case c.param(0) != nil && !onnx.DType(c.param(0).GetDataType()).IsFloat():
+			out[k] = aligned(size) // ids, masks
 		case c.param(0) != nil:
 			out[k] = c.fresh(size)
 			c.setParam(0, from, out[k], Out)
