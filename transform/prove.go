@@ -275,7 +275,17 @@ func (s inputs) Batch(from, to int) (map[string]*onnx.Tensor, error) {
 	return out, nil
 }
 
-// randomInputs makes normal random inputs; integers are 0 or 1, which every table and mask has.
+// tableRows is the number of rows of the table that an input indexes, 0 where it indexes none.
+func tableRows(ix *onnx.Index, input string) int {
+	for _, u := range ix.Uses(input) {
+		if t := ix.Initializer(u.Node.GetInput()[0]); u.Slot == 1 && u.Node.GetOpType() == "Gather" && t != nil && len(t.GetDims()) == 2 {
+			return int(t.GetDims()[0])
+		}
+	}
+	return 0
+}
+
+// randomInputs makes normal random inputs; integers are rows of the table that they index, or 1.
 func randomInputs(m *onnx.Model, samples int, seed uint64) (calibrate.Source, error) {
 	sizes, err := cost.Bind(m, int64(samples))
 	if err != nil {
@@ -304,8 +314,12 @@ func randomInputs(m *onnx.Model, samples int, seed uint64) (calibrate.Source, er
 			}
 			t = onnx.FromFloat64(dtype, values, dims...)
 		} else {
+			rows := tableRows(ix, in.GetName())
 			for k := 0; k < len(t.Raw); k += dtype.Size() {
-				t.Raw[k] = byte(rng.IntN(2))
+				t.Raw[k] = 1 // a mask that hides nothing
+				if rows > 0 {
+					t.Raw[k] = byte(rng.IntN(min(rows, 128)))
+				}
 			}
 		}
 		out.feeds[in.GetName()] = t
