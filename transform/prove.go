@@ -61,7 +61,11 @@ type prover struct {
 }
 
 func (v *prover) prove() (_ []Proof, err error) {
-	if v.feeds, err = v.src.Batch(0, min(4, v.src.Samples())); err != nil {
+	batch := min(4, v.src.Samples())
+	if s, ok := v.src.(inputs); ok && s.batch > 0 {
+		batch = s.batch
+	}
+	if v.feeds, err = v.src.Batch(0, batch); err != nil {
 		return nil, err
 	}
 	if v.want, err = v.run(v.model, v.feeds); err != nil {
@@ -261,6 +265,7 @@ func (v *prover) zipCopy(copied *onnx.Model) error {
 // inputs are made-up samples.
 type inputs struct {
 	samples int
+	batch   int // that the model takes at a time, 0 where it is free
 	feeds   map[string]*onnx.Tensor
 }
 
@@ -303,8 +308,9 @@ func randomInputs(m *onnx.Model, samples int, seed uint64) (calibrate.Source, er
 		if len(dims) == 0 {
 			return nil, fault.New(fault.Data, "no_data", "inputs cannot be made up for it").AtValue(in.GetName()).WithHint("give --data")
 		}
-		if int(dims[0]) != samples { // a fixed batch
-			out.samples = int(dims[0])
+		if int(dims[0]) != samples { // a fixed batch: as many samples, so many at a time
+			out.batch = int(dims[0])
+			dims = append([]int64{int64(samples)}, dims[1:]...)
 		}
 		t := onnx.NewTensor(dtype, dims...)
 		if dtype.IsFloat() {

@@ -27,7 +27,7 @@ func (p *Prepared) Repair(ctx context.Context, e calibrate.Engine, t *merge.Trun
 
 // RepairNodes describes the trunk's linear nodes with the statistics that they should have.
 func (p *Prepared) RepairNodes(t *merge.Trunk, as merge.Assignments, stats *Statistics) []refit.Node {
-	tp := tapper{p.Sources, t}
+	tp := tapper{s: p.Sources, t: t}
 	var nodes []refit.Node
 	for _, k := range tp.linear() {
 		n := p.Sources.Pairing.Nodes[k][0]

@@ -31,7 +31,7 @@ func (p *Prepared) Measure(ctx context.Context, e calibrate.Engine, t *merge.Tru
 	if err != nil {
 		return nil, err
 	}
-	tp := tapper{p.Sources, t}
+	tp := tapper{p.Sources, t, side}
 	taps := tp.spaces(false)
 	if nodes {
 		taps = append(taps, tp.nodes()...)

@@ -12,8 +12,9 @@ import (
 // tapper finds where the spaces of a trunk are measured in the graph that runs all sources side by
 // side: its values are "<head>/<name>".
 type tapper struct {
-	s *merge.Sources
-	t *merge.Trunk
+	s    *merge.Sources
+	t    *merge.Trunk
+	side *merge.Merged
 }
 
 // spaces returns a tap for each space that has to be measured, named by spaceTap.
@@ -80,7 +81,8 @@ func (p tapper) parts(sp *space.Space, value string) ([]calibrate.Part, bool) {
 		at := 0
 		for _, seg := range layout {
 			if seg.Space == sp && seg.Part == space.Whole && at%seg.Inner == 0 {
-				return p.inModels(value, calibrate.Part{Axis: axis, From: at / seg.Inner, Len: sp.Dim, Inner: seg.Inner})
+				parts, ok := p.inModels(value, calibrate.Part{Axis: axis, From: at / seg.Inner, Len: sp.Dim, Inner: seg.Inner})
+				return p.pool(parts, value, axis), ok
 			}
 			if seg.Size < 0 {
 				break
@@ -93,15 +95,59 @@ func (p tapper) parts(sp *space.Space, value string) ([]calibrate.Part, bool) {
 
 func (p tapper) inModels(value string, part calibrate.Part) ([]calibrate.Part, bool) {
 	var parts []calibrate.Part
-	for i, m := range p.s.Models {
+	for i := range p.s.Models {
 		name, ok := p.s.Pairing.Value(0, i, value)
 		if !ok {
 			return nil, false
 		}
-		part.Value = m.Head + "/" + name
+		if part.Value = p.side.Values[i][name]; part.Value == "" {
+			return nil, false
+		}
 		parts = append(parts, part)
 	}
 	return parts, true
+}
+
+// pool averages over axes of a tapped value that hold other features (an MLP-Mixer's tokens beside channels): they
+// lie in another order in every model, so what is measured must not depend on it. It adds nodes to the graph.
+func (p tapper) pool(parts []calibrate.Part, value string, axis int) []calibrate.Part {
+	for k, l := range p.t.Analysis.Layouts(0, value) {
+		if k == axis || l.Aligned() || l.Pinned() == nil && allAligned(l) {
+			continue
+		}
+		for i := range parts {
+			parts[i].Value = p.meanOver(parts[i].Value, int64(k))
+		}
+	}
+	return parts
+}
+
+// allAligned is true of a layout whose features all keep their places.
+func allAligned(l space.Layout) bool {
+	for _, seg := range l {
+		if seg.Space != nil && !seg.Space.Aligned {
+			return false
+		}
+	}
+	return true
+}
+
+// meanOver adds a ReduceMean to the graph, once.
+func (p tapper) meanOver(value string, axis int64) string {
+	out := fmt.Sprintf("%s/mean%d", value, axis)
+	g := p.side.Model.Graph()
+	for _, n := range g.GetNode() {
+		if n.GetOutput()[0] == out {
+			return out
+		}
+	}
+	if p.side.Model.Opset("") < 18 {
+		g.Node = append(g.Node, onnx.NewNode("ReduceMean", out, []string{value}, []string{out}, onnx.Ints("axes", axis)))
+		return out
+	}
+	g.Initializer = append(g.Initializer, onnx.FromInt64([]int64{axis}, 1).Proto(out+"/axes"))
+	g.Node = append(g.Node, onnx.NewNode("ReduceMean", out, []string{value, out + "/axes"}, []string{out}))
+	return out
 }
 
 // nodes returns taps for mean and deviation of what the trunk's linear nodes make, before the activation.
