@@ -61,15 +61,31 @@ func (c *console) fail(err error, e *fault.Error) {
 			e.Hint = "this is a bug in onnx-zip; please report it with the command line and the lines above"
 		}
 	}
-	c.line("%s %s", c.paint("1;31", "error:"), indent(text))
+	first, rest, _ := strings.Cut(strings.TrimRight(text, "\n"), "\n")
+	c.line("%s %s", c.paint("1;31", "error:"), c.fold(first, len("onnx-zip: error: ")))
+	if rest != "" {
+		fmt.Fprintf(c.w, "    %s\n", strings.ReplaceAll(rest, "\n", "\n    "))
+	}
 	if e.Hint != "" {
-		fmt.Fprintf(c.w, "  %s %s\n", c.paint("1", "hint:"), indent(e.Hint))
+		first, code, _ := strings.Cut(e.Hint, "\n")
+		fmt.Fprintf(c.w, "  %s %s\n", c.paint("1", "hint:"), c.fold(first, len("  hint: ")))
+		if code != "" {
+			fmt.Fprintln(c.w, strings.TrimRight(code, "\n")) // to be copied: not indented
+		}
 	}
 }
 
-// indent sets the lines after the first off.
-func indent(text string) string {
-	return strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ")
+// fold wraps a line for a terminal; before is the width of what stands in front of it.
+func (c *console) fold(line string, before int) string {
+	if !c.terminal {
+		return line
+	}
+	width, _, err := term.GetSize(int(c.w.(*os.File).Fd()))
+	if err != nil || width < 40 {
+		return line
+	}
+	lines := wrap(strings.Repeat("x", before-1)+" "+line, width-4)
+	return strings.TrimSpace(strings.Join(lines, "\n    ")[before-1:])
 }
 
 // progress shows how far a stage is: a bar on a terminal, else a line every ten seconds.
@@ -97,7 +113,48 @@ func (c *console) draw(stage string, done, total int) {
 			progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionEnableColorCodes(false), progressbar.OptionSetPredictTime(true))
 	}
-	c.bar.Set(done)
+	if c.bar.Set(done); done >= total {
+		c.bar.Clear()
+		c.bar = nil
+	}
+}
+
+// busy shows that work goes on where no stage says how far it is: the time on a terminal, else a line
+// every ten seconds. The function that it returns ends that.
+func (c *console) busy(label string) (stop func()) {
+	start, done := time.Now(), make(chan struct{})
+	tick := func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		switch {
+		case c.quiet || c.bar != nil:
+		case c.terminal:
+			fmt.Fprintf(c.w, "\r%-10s %.0f s \r", label, time.Since(start).Seconds())
+		case time.Since(c.last) >= progressEvery:
+			c.last = time.Now()
+			fmt.Fprintf(c.w, "onnx-zip: %s: %.0f s\n", label, time.Since(start).Seconds())
+		}
+	}
+	go func() {
+		ticker := time.NewTicker(500 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				tick()
+			}
+		}
+	}()
+	return sync.OnceFunc(func() {
+		close(done)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.terminal && !c.quiet {
+			fmt.Fprintf(c.w, "\r%30s\r", "")
+		}
+	})
 }
 
 // endProgress takes the bar off the screen.
@@ -116,6 +173,11 @@ func (a *app) printf(format string, args ...any) {
 		a.stderr.endProgress()
 		fmt.Fprintf(a.stdout, format, args...)
 	}
+}
+
+// paragraph writes a long line of the result, wrapped.
+func (a *app) paragraph(format string, args ...any) {
+	a.printf("%s\n", strings.Join(wrap(fmt.Sprintf(format, args...), helpWidth-2), "\n  "))
 }
 
 // info logs what is going on, unless --quiet.
@@ -142,5 +204,6 @@ func (a *app) warn(w warning) {
 	if w.Head != "" {
 		where += "head " + w.Head + ": "
 	}
-	a.stderr.line("%s %s%s (%s)", a.stderr.paint("1;33", "warning:"), where, w.Message, w.Code)
+	text := fmt.Sprintf("%s%s (%s)", where, w.Message, w.Code)
+	a.stderr.line("%s %s", a.stderr.paint("1;33", "warning:"), a.stderr.fold(text, len("onnx-zip: warning: ")))
 }

@@ -112,6 +112,6 @@ func (d *datasets) tests(files []headed) ([]testSet, error) {
 
 // noData is the refusal where data is needed and none was given: with a recipe for this model.
 func noData(inputs []data.InputSpec, why string) error {
-	return fault.New(fault.Data, "no_data", "%s: calibration data is needed", why).
-		WithHint("some hundred unlabelled inputs are enough. Make a file of them in Python and give it with --data:\n%s", data.Recipe(inputs))
+	return fault.New(fault.Data, "no_data", "calibration data is needed %s", why).
+		WithHint("give some hundred unlabelled inputs with --data; to make a file of them in Python:\n%s", data.Recipe(inputs))
 }

@@ -106,7 +106,7 @@ func (a *app) printDiagnosis(d *diagnosis) {
 	}
 	t.add("works on", orNothing(strings.Join(d.Providers, ", ")))
 	if d.NoCUDA != "" {
-		t.add("CUDA", indent(d.NoCUDA))
+		t.add("CUDA", strings.ReplaceAll(d.NoCUDA, "\n", " "))
 	}
 	t.add("NVIDIA", map[bool]string{true: "this machine shows a device", false: "no device here"}[d.NVIDIA])
 	t.add("cores", count(int64(d.CPUs)))
@@ -120,7 +120,10 @@ func (a *app) printDiagnosis(d *diagnosis) {
 	}
 	a.printf("\nlooked in:\n")
 	for _, p := range d.Tried {
-		a.printf("  %s: %s\n    %s\n", p.Origin, p.Reason, strings.Join(filepath.SplitList(p.Where), "\n    "))
+		a.printf("  %s: %s\n", p.Origin, p.Reason)
+		if p.Where != "-" {
+			a.printf("    %s\n", strings.Join(filepath.SplitList(p.Where), "\n    "))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 
@@ -60,8 +61,19 @@ type warning struct {
 }
 
 func (d *document) write(w io.Writer) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(d)
+	if err := enc.Encode(d); err != nil { // a figure is infinite or NaN, which JSON does not have
+		b.Reset()
+		short := *d
+		short.Result = nil
+		short.Warnings = append(short.Warnings, warning{Code: "result_not_finite", Message: err.Error()})
+		if err := enc.Encode(&short); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
 }

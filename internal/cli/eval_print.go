@@ -54,7 +54,7 @@ func (e *evaluation) printAgreement(m evalModel) {
 		return
 	}
 	t := &table{}
-	t.add("output", "same top-1 as its source", "samples", "relative difference")
+	t.add("output", "same top-1 as its source, %", "samples", "relative difference")
 	for _, r := range m.Agreement {
 		top := "no classifier"
 		if r.Top1 != nil {
@@ -91,12 +91,13 @@ func (e *evaluation) printDeployment(d *eval.DeploymentReport) {
 		t.add(r.Head, fmt.Sprint(r.Batch), ms(r.MergedMS), ms(r.SourceMS), ratioText(r.VersusSource), ms(r.OtherHeadsMS))
 	}
 	e.a.printf("%s", t)
-	e.a.printf("medians of %d interleaved runs, %s inside a run, %s\n", d.Latency.Runs, plural(d.Latency.Threads, "thread"), d.Latency.Engine)
+	e.printLatency(&d.Latency)
+	e.a.printf("source:H is the source of head H alone, merged:H the merged file cut to that head\n")
 }
 
 func (e *evaluation) printLatency(r *eval.LatencyReport) {
 	t := &table{}
-	t.add("latency", "batch", "median ms", "p95 ms", "ratio to the first")
+	t.add("latency", "batch", "median ms", "p95 ms", "ratio to "+r.Reference)
 	for _, s := range r.Subjects {
 		for _, b := range s.Batches {
 			t.add(s.Name, fmt.Sprint(b.Batch), ms(b.MedianMS), ms(b.P95MS), ratioText(b.Ratio))

@@ -18,7 +18,6 @@ type inspection struct {
 	Shares     transform.Shares    `json:"shares"`
 	Spaces     []spaceInfo         `json:"spaces"`
 	Cuts       []transform.CutInfo `json:"cuts"`
-	Ends       []merge.End         `json:"-"`
 	Difference *difference         `json:"first_difference"`
 	Origin     *transform.Origin   `json:"origin,omitempty"`
 	Exact      bool                `json:"exact"` // the shared trunk is bit-identical: merging loses nothing
@@ -132,7 +131,7 @@ func headsOf(p *transform.Prepared) []string {
 }
 
 func inspectionOf(p *transform.Prepared, t *merge.Trunk) (*inspection, error) {
-	in := &inspection{Ends: t.Ends, Exact: t.Exact, Spaces: []spaceInfo{}, Cuts: []transform.CutInfo{}}
+	in := &inspection{Exact: t.Exact && len(t.Groups) > 0, Spaces: []spaceInfo{}, Cuts: []transform.CutInfo{}}
 	var err error
 	if in.Shared, err = p.SharedLine(t); err != nil {
 		return nil, err
@@ -157,6 +156,9 @@ func inspectionOf(p *transform.Prepared, t *merge.Trunk) (*inspection, error) {
 		return in, nil
 	}
 	in.Difference = differenceOf(p)
+	if len(t.Groups) == 0 {
+		return in, nil // no weights to compare
+	}
 	origin, err := p.Origin()
 	in.Origin = &origin
 	return in, err

@@ -86,7 +86,11 @@ func (a *app) printSpaces(in *inspection) {
 		}
 		t.add(fmt.Sprint(s.ID), s.Name, dim, s.Mode, cosineOf(in.Origin, s.Name), why)
 	}
-	a.printf("\n%s", t)
+	title := "\n"
+	if in.Shares == (transform.Shares{}) && in.Origin == nil && len(in.Models) > 1 {
+		title = "\nspaces of each model by itself:\n"
+	}
+	a.printf("%s%s", title, t)
 	if pinned == len(in.Spaces) && !in.Exact {
 		a.printf(`
 Every space is pinned, so no features can be matched: an operator that onnx-zip
@@ -101,12 +105,12 @@ func (a *app) printCuts(in *inspection) {
 	if len(in.Cuts) == 0 {
 		return
 	}
-	t := &table{left: map[int]bool{1: true, 5: true}}
-	t.add("cut", "after value", "FLOPs", "params", "gathers", "node")
+	t := &table{left: map[int]bool{1: true}}
+	t.add("cut", "after value", "FLOPs", "params", "gathers")
 	for _, c := range in.Cuts {
-		t.add(fmt.Sprintf("cut:%d", c.Number), c.Value, percent(c.FLOPsShare), percent(c.ParamsShare), fmt.Sprint(c.Gathers), c.Node)
+		t.add(fmt.Sprintf("cut:%d", c.Number), c.Value, percent(c.FLOPsShare), percent(c.ParamsShare), fmt.Sprint(c.Gathers))
 	}
-	a.printf("\ncuts for merge --until, with the share of the first model that they leave in the trunk:\n%s", t)
+	a.printf("\ncuts for merge --until, and the share of the first model that lies before them:\n%s", t)
 }
 
 // cosineOf is the cosine of a space's weights, "" where there is none.

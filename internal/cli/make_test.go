@@ -23,6 +23,7 @@ import (
 //	oldlib       ONNX Runtime, as release 1.17.0
 //	empty nan few nhwc bytes other    data for the test models: (0,1,28,28), a NaN, 8 samples, channels
 //	             last, uint8, two arrays of other names
+//	local        labelled data: 80 samples of the classes 0 to 4
 func makeFile(kind, path string) error {
 	switch kind {
 	case "quantised":
@@ -53,6 +54,16 @@ func makeFile(kind, path string) error {
 		return saveData(path, "input", []int{80, 28, 28, 1}, 0)
 	case "other":
 		return saveData(path, "pixels,more", []int{80, 1, 28, 28}, 0)
+	case "local":
+		var labels bytes.Buffer
+		values := make([]float32, 80*28*28)
+		for i := range 80 {
+			binary.Write(&labels, binary.LittleEndian, int64(i%5))
+			values[i*784] = float32(i)
+		}
+		var raw bytes.Buffer
+		binary.Write(&raw, binary.LittleEndian, values)
+		return saveArrays(path, map[string][]byte{"input": npy("<f4", []int{80, 1, 28, 28}, raw.Bytes()), "label": npy("<i8", []int{80}, labels.Bytes())})
 	case "bytes":
 		return saveArrays(path, map[string][]byte{"input": npy("|u1", []int{80, 1, 28, 28}, make([]byte, 80*28*28))})
 	}

@@ -198,7 +198,8 @@ func (m *merging) showShared() error {
 		return err
 	}
 	m.result.NeedsData = m.needsData
-	m.a.printf("%s\n%s\n", m.result.Shared, settingsLine(m.o.Settings))
+	m.a.printf("%s\n", m.result.Shared)
+	m.a.paragraph("%s", settingsLine(m.o.Settings))
 	if m.f.gates.minShared != nil {
 		m.a.addGate(gateShared(*m.f.gates.minShared, m.result.Shares.FLOPs))
 		return m.a.gateError() // nothing later can mend it
@@ -218,7 +219,9 @@ func (m *merging) openEngine() (err error) {
 
 func (m *merging) merge(ctx context.Context) (err error) {
 	m.o.Progress = func(stage string, done, total int) { m.a.stderr.progress(stage, done, total) }
+	stop := m.a.stderr.busy("merging")
 	m.res, err = m.p.Merge(ctx, m.engine, m.source(), m.o)
+	stop()
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (m *merging) readData(sets *datasets) error {
 		return err
 	}
 	if m.calib == nil && m.needsData {
-		return noData(sets.inputs, "these models correspond, but their features are in different orders")
+		return noData(sets.inputs, "to match these models' features")
 	}
 	if m.calib == nil && m.f.gates.minAgreement != nil && len(tests) == 0 {
 		return usage("gate_needs_data", "--min-agreement needs data").WithHint("give unlabelled inputs with --data FILE.npz")

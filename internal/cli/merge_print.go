@@ -20,7 +20,7 @@ func (m *merging) printResult() {
 	if m.result.Output != "" {
 		m.a.printf("wrote %s, %sB, heads %s\n", m.result.Output, count(m.result.FileBytes), strings.Join(headsOf(m.p), ", "))
 	}
-	m.a.printf("verdict: %s: %s\n", strings.ReplaceAll(m.a.doc.Verdict, "_", " "), m.a.doc.Reason)
+	m.a.paragraph("verdict: %s: %s", strings.ReplaceAll(m.a.doc.Verdict, "_", " "), m.a.doc.Reason)
 }
 
 func (m *merging) printScores() {
@@ -32,7 +32,7 @@ func (m *merging) printScores() {
 	}
 	if rows := topRows(m.result.Agreement); len(rows) > 0 {
 		t := &table{}
-		t.add("head", "same top-1 as its source", "on "+m.result.JudgedOn)
+		t.add("head", "same top-1 as its source, %", "on "+m.result.JudgedOn)
 		for _, r := range rows {
 			t.add(r.Head, rate(*r.Top1), fmt.Sprintf("%d samples", r.Top1.N))
 		}
@@ -40,9 +40,9 @@ func (m *merging) printScores() {
 	}
 }
 
-// rate is "95.8 % [94.4, 96.9]".
+// rate is "95.8 [94.4, 96.9]", in percent.
 func rate(r eval.Rate) string {
-	return fmt.Sprintf("%.1f %% [%.1f, %.1f]", 100*r.Value, 100*r.Low, 100*r.High)
+	return fmt.Sprintf("%.1f [%.1f, %.1f]", 100*r.Value, 100*r.Low, 100*r.High)
 }
 
 // points is "-1.2 [-2.0, -0.4]".
@@ -51,7 +51,7 @@ func points(d eval.Diff) string { return fmt.Sprintf("%+.1f [%+.1f, %+.1f]", d.P
 // table is the accuracies, with 95 % intervals.
 func (s *scores) table(name string) *table {
 	t := &table{}
-	t.add("accuracy", "samples", name, "source", "difference, points")
+	t.add("accuracy, %", "samples", name, "source", "difference, points")
 	for _, r := range s.Tasks {
 		source, diff := "", ""
 		if r.Source != nil {
@@ -85,16 +85,16 @@ func (m *merging) printCost() {
 func (m *merging) printWork() {
 	m.a.printf("\n")
 	if r := m.res.Report.Refit; r != nil {
-		m.a.printf("refit: %s; relative output error on %s: %s\n", refitWords[r.Chosen], plural(r.HeldOut, "held-out sample"), refitErrors(r))
+		m.a.paragraph("refit: %s; relative output error on %s: %s", refitWords[r.Chosen], plural(r.HeldOut, "held-out sample"), refitErrors(r))
 	}
 	for _, c := range m.res.Report.Controls {
-		m.a.printf("control %s (%s): relative output error %.3f\n", c.Name, c.Why, c.HeldOut.RelativeError())
+		m.a.paragraph("control %s (%s): relative output error %.3f", c.Name, c.Why, c.HeldOut.RelativeError())
 	}
 	worst := 0.0
 	for _, c := range m.result.Checks {
 		worst = max(worst, c.Deviation)
 	}
-	m.a.printf("verified: %s of the written file, largest relative deviation %.1e\n", plural(len(m.result.Checks), "comparison"), worst)
+	m.a.paragraph("verified: %s of the written file, largest relative deviation %.1e", plural(len(m.result.Checks), "comparison"), worst)
 	var stages []string
 	for stage := range m.seconds {
 		if m.seconds[stage] >= 0.005 {
@@ -108,7 +108,7 @@ func (m *merging) printWork() {
 		total += m.seconds[stage]
 		parts = append(parts, fmt.Sprintf("%s %.2f", strings.ReplaceAll(stage, "_", " "), m.seconds[stage]))
 	}
-	m.a.printf("seconds: %.2f (%s) on %s\n", total, strings.Join(parts, ", "), m.engine.Name())
+	m.a.paragraph("seconds: %.2f (%s) on %s", total, strings.Join(parts, ", "), m.engine.Name())
 }
 
 var refitWords = map[string]string{

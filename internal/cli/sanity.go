@@ -36,7 +36,7 @@ const (
 
 // sanity runs each source on some of the data and warns of what looks wrong.
 func (s scorer) sanity(ctx context.Context, files []headed, src data.Source, sources []source) (*dataReport, error) {
-	some, err := firstSamples(src, sanitySamples)
+	some, err := someSamples(src, sanitySamples)
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +71,9 @@ func (s scorer) sanity(ctx context.Context, files []headed, src data.Source, sou
 	return r, nil
 }
 
-// firstSamples leaves the first n of each file, by the choice that Sample makes.
-func firstSamples(src data.Source, n int) (calibrate.Source, error) {
-	if src.Samples() <= n {
+// someSamples chooses n of the samples, or all where they are fewer.
+func someSamples(src data.Source, n int) (calibrate.Source, error) {
+	if n = max(n, src.BatchSize()); src.Samples() <= n {
 		return src, nil
 	}
 	return data.Sample(src, n, 1)
@@ -120,21 +120,21 @@ func (r *dataReport) print(a *app) {
 		a.printf("  input %s: min %.3g, mean %.3g, max %.3g\n", in.Name, in.Min, in.Mean, in.Max)
 	}
 	for _, s := range r.Sanity {
-		a.printf("  head %s: predicts classes %s; mean confidence %.2f\n", s.Head, histogram(s), s.MeanConfidence)
+		a.printf("  head %s predicts %s, mean confidence %.2f\n", s.Head, histogram(s), s.MeanConfidence)
 	}
 }
 
-// histogram is like "0 (12 %), 2 (30 %), …", at most six entries.
+// histogram is like "0:12% 2:30% …", class and share, at most six.
 func histogram(s eval.Sanity) string {
 	text := ""
 	for j, n := range s.Histogram {
 		if j == 6 {
-			return text + ", …"
+			return text + " …"
 		}
 		if j > 0 {
-			text += ", "
+			text += " "
 		}
-		text += fmt.Sprintf("%d: %.0f %%", s.Classes[j], 100*float64(n)/float64(max(s.N, 1)))
+		text += fmt.Sprintf("%d:%.0f%%", s.Classes[j], 100*float64(n)/float64(max(s.N, 1)))
 	}
 	return text
 }

@@ -81,16 +81,18 @@ def randomise(model, seed, gain):
         prefix = prefix + "." if prefix else ""
         norm = "Norm" in kind and not isinstance(module, nn.Sequential)
         for name, p in module.named_parameters(recurse=False):
-            full = prefix + name
+            # Two names that weight normalisation has had.
+            name = {"original0": "weight_g", "original1": "weight_v"}.get(name, name)
+            full = (prefix + name).replace("parametrizations.weight.", "")
             if norm and p.dim() == 1:
                 fill(full, p, uniform(0.5, 1.5) if "weight" in name else normal(0.2))
             elif kind == "PReLU":
                 fill(full, p, uniform(0.1, 0.4))
-            elif "layer_scale" in name or name in ("gamma", "lambda1", "gamma_1", "gamma_2", "weight_g", "original0"):
+            elif "layer_scale" in name or name in ("gamma", "lambda1", "gamma_1", "gamma_2", "weight_g"):
                 fill(full, p, uniform(0.4, 1.2))
             elif kind == "Embedding":
                 fill(full, p, normal(0.6))
-            elif "weight" in name or name == "original1":
+            elif "weight" in name:
                 shape = tuple(p.shape)
                 fan = int(np.prod(shape[1:]))
                 if isinstance(module, (nn.ConvTranspose1d, nn.ConvTranspose2d)):
@@ -150,7 +152,7 @@ def vgg(batch_norm):
 
 def alexnet(classes):
     import torchvision
-    with shrunk(16, n4096=40):
+    with shrunk(16, n4096=24):
         return torchvision.models.AlexNet(num_classes=classes)
 
 
@@ -219,7 +221,7 @@ def regnet_y(classes):
 
 def convnext(classes):
     from torchvision.models.convnext import CNBlockConfig, ConvNeXt
-    blocks = [CNBlockConfig(8, 16, 1), CNBlockConfig(16, 24, 1), CNBlockConfig(24, 32, 2), CNBlockConfig(32, None, 1)]
+    blocks = [CNBlockConfig(8, 12, 1), CNBlockConfig(12, 16, 1), CNBlockConfig(16, 24, 2), CNBlockConfig(24, None, 1)]
     return ConvNeXt(blocks, num_classes=classes)
 
 
@@ -555,8 +557,8 @@ def mlp_mixer(classes):
 
 def vit(classes):
     import torchvision
-    return torchvision.models.VisionTransformer(image_size=32, patch_size=8, num_layers=2, num_heads=4, hidden_dim=32,
-                                                mlp_dim=64, num_classes=classes)
+    return torchvision.models.VisionTransformer(image_size=32, patch_size=8, num_layers=2, num_heads=4, hidden_dim=24,
+                                                mlp_dim=48, num_classes=classes)
 
 
 def deit(classes):
@@ -590,18 +592,18 @@ def _hf(model_class, config_class, inputs, fixed=None, outputs=("logits",), **co
     return build
 
 
-BERT = dict(vocab_size=96, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+BERT = dict(vocab_size=96, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
             max_position_embeddings=32)
 bert = _hf("BertForSequenceClassification", "BertConfig", ("input_ids", "attention_mask"), **BERT)
 bert_mlm = _hf("BertForMaskedLM", "BertConfig", ("input_ids", "attention_mask", "token_type_ids"), **BERT)
 distilbert = _hf("DistilBertForSequenceClassification", "DistilBertConfig", ("input_ids", "attention_mask"),
-                 vocab_size=96, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=32)
+                 vocab_size=96, dim=24, n_layers=2, n_heads=4, hidden_dim=48, max_position_embeddings=32)
 gpt2 = _hf("GPT2LMHeadModel", "GPT2Config", ("input_ids", "attention_mask"), {"use_cache": False},
-           vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=32)
+           vocab_size=96, n_embd=24, n_layer=2, n_head=4, n_positions=32)
 llama = _hf("LlamaForCausalLM", "LlamaConfig", ("input_ids", "attention_mask"), {"use_cache": False},
-            vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+            vocab_size=96, hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=32)
-AUDIO = dict(vocab_size=20, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+AUDIO = dict(vocab_size=20, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
              conv_dim=(12, 16, 16), conv_stride=(5, 4, 2), conv_kernel=(10, 5, 3), num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=4, apply_spec_augment=False)
 wav2vec2 = _hf("Wav2Vec2ForCTC", "Wav2Vec2Config", ("input_values",), feat_extract_norm="group", **AUDIO)
 hubert = _hf("HubertForCTC", "HubertConfig", ("input_values",), feat_extract_norm="layer", conv_bias=True,
@@ -639,7 +641,7 @@ class GptBlock(nn.Module):
 class Gpt(nn.Module):
     """A small GPT as people write it, embedding and output matrix tied; the length is fixed."""
 
-    def __init__(self, classes, vocab=80, dim=32, heads=4, layers=2, length=16):
+    def __init__(self, classes, vocab=80, dim=24, heads=4, layers=2, length=16):
         super().__init__()
         self.tok, self.pos = nn.Embedding(vocab, dim), nn.Parameter(torch.zeros(1, length, dim))
         self.blocks = nn.Sequential(*(GptBlock(dim, heads, length) for _ in range(layers)))
@@ -653,10 +655,10 @@ class Gpt(nn.Module):
 class TorchEncoder(nn.Module):
     """torch's own TransformerEncoder (post-norm) over a linear embedding, mean over time."""
 
-    def __init__(self, classes, features=12, dim=32):
+    def __init__(self, classes, features=12, dim=24):
         super().__init__()
         self.embed = nn.Linear(features, dim)
-        layer = nn.TransformerEncoderLayer(dim, 4, 64, batch_first=True)
+        layer = nn.TransformerEncoderLayer(dim, 4, 48, batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
         self.fc = nn.Linear(dim, classes)
 
@@ -753,9 +755,9 @@ ARCHS = {
     "googlenet": Arch("cnn", googlenet, image(64), LOGITS, source=TV, title="GoogLeNet, a sixteenth of the width", gain=1.6),
     "inception_v3": Arch("cnn", inception_v3, image(75), LOGITS, source=TV, title="Inception v3, a sixteenth of the width", gain=1.8),
     "densenet": Arch("cnn", densenet, image(), LOGITS, source=TV, title="DenseNet-BC, growth 4, blocks 4-6-6-4", gain=1.7),
-    "mobilenet_v2": Arch("cnn", mobilenet_v2, image(), LOGITS, source=TV, title="MobileNetV2, a twelfth of the width", gain=1.65),
-    "mobilenet_v3": Arch("cnn", mobilenet_v3, image(), LOGITS, source=TV, title="MobileNetV3-small-like", gain=1.8),
-    "efficientnet": Arch("cnn", efficientnet, image(), LOGITS, source=TV, title="EfficientNet-B0-like", gain=1.9),
+    "mobilenet_v2": Arch("cnn", mobilenet_v2, image(), LOGITS, source=TV, title="MobileNetV2, a twelfth of the width", gain=1.5),
+    "mobilenet_v3": Arch("cnn", mobilenet_v3, image(), LOGITS, source=TV, title="MobileNetV3-small-like", gain=1.6),
+    "efficientnet": Arch("cnn", efficientnet, image(), LOGITS, source=TV, title="EfficientNet-B0-like", gain=1.7),
     "shufflenet_v2": Arch("cnn", shufflenet_v2, image(), LOGITS, source=TV, title="ShuffleNetV2"),
     "regnet_y": Arch("cnn", regnet_y, image(), LOGITS, source=TV, title="RegNetY: grouped, squeeze-and-excite"),
     "convnext": Arch("cnn", convnext, image(64), LOGITS, source=TV, title="ConvNeXt with layer scale"),
@@ -769,9 +771,9 @@ ARCHS = {
     "fpn": Arch("detector", FpnDetector, image(64), [("scores", BATCH), ("boxes", BATCH)], 5, source=TV,
                 title="ResNet, feature pyramid and RetinaNet's heads (shared by the levels)"),
     "yolo_anchors": Arch("detector", Yolo, image(64), [("p3", BATCH), ("p4", BATCH), ("p5", BATCH)], 4,
-                         title="YOLO-like: C3, SPPF, PAN, three outputs", gain=1.75),
+                         title="YOLO-like: C3, SPPF, PAN, three outputs", gain=1.6),
     "yolo_dfl": Arch("detector", lambda n: Yolo(n, C2f, "dfl"), image(64), [("detections", BATCH)], 4,
-                     title="YOLO-like: C2f (split), SPPF, PAN, boxes as distributions, one output", gain=1.8),
+                     title="YOLO-like: C2f (split), SPPF, PAN, boxes as distributions, one output", gain=1.65),
     "mlp": Arch("mlp", mlp, [("input", "f32", ("batch", 1, 14, 14))], LOGITS, 10, title="MLP 196-48-48"),
     "mlp_norm": Arch("mlp", mlp_norm, [("input", "f32", ("batch", 20))], LOGITS, title="MLP with BatchNorm1d, PReLU, LayerNorm, GELU"),
     "mlp_mixer": Arch("mlp", mlp_mixer, image(), LOGITS, source=TIMM, title="MLP-Mixer"),

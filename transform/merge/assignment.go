@@ -156,8 +156,15 @@ func (as Assignments) mapAxis(layout space.Layout, model, models, size int) axis
 		}
 		a := as[seg.Space]
 		first := model * seg.Space.Dim
-		if seg.Part == space.HeadPart {
+		switch seg.Part {
+		case space.HeadPart:
 			m.addHeads(a, seg, first)
+			continue
+		case space.InsidePart: // of a parameter: one order for all heads, which is fixed
+			for p := range seg.Size {
+				m.to, m.coef = append(m.to, m.width+p), append(m.coef, 1/float64(models))
+			}
+			m.width += seg.Size
 			continue
 		}
 		for p := range seg.Size {

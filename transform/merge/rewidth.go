@@ -21,7 +21,7 @@ func (b *builder) rewidth(n *onnx.Node) error {
 		if onnx.AttrInt(n, "group", 1) != 1 {
 			onnx.SetAttr(n, onnx.Int("group", b.dims(n.GetInput()[0])[1].Size))
 		}
-	case "Reshape":
+	case "Reshape", "Expand":
 		return b.rewidthReshape(n)
 	case "Split":
 		return b.rewidthSplit(n)
@@ -103,17 +103,20 @@ func (b *builder) setInts(n *onnx.Node, slot int, v []int64) {
 	b.initializer(name, t)
 }
 
-// rewidthReshape sets the sizes of feature axes in a constant target shape. 0 (keep) and -1 (infer) hold
-// by themselves, as does what is computed from the merged value's own shape.
+// rewidthReshape sets the sizes of feature axes in a constant target shape. 0 (keep), -1 (infer) and 1 (of
+// Expand) hold by themselves, as does what is computed from the merged value's own shape.
 func (b *builder) rewidthReshape(n *onnx.Node) error {
 	target, err := b.ints(n, 1)
 	if err != nil || target == nil {
 		return err
 	}
-	for k, l := range b.t.Analysis.Layouts(0, n.GetOutput()[0]) {
-		if k < len(target) && target[k] > 0 && !l.Aligned() {
-			target[k] = int64(b.mergedSize(l))
+	layouts := b.t.Analysis.Layouts(0, n.GetOutput()[0])
+	for k, l := range layouts {
+		at := k + len(target) - len(layouts) // of Expand, whose target may be shorter: right-aligned
+		if at < 0 || target[at] <= 0 || l.Aligned() || n.GetOpType() == "Expand" && target[at] == 1 {
+			continue
 		}
+		target[at] = int64(b.mergedSize(l))
 	}
 	b.setInts(n, 1, target)
 	return nil

@@ -10,15 +10,16 @@ import (
 // grid sees a tensor as outer × channels × inner.
 type grid struct {
 	v                      []float32
+	inPlace                bool // v is the tensor's own memory
 	outer, channels, inner int
 }
 
 func gridOf(t *onnx.Tensor, axis int) (grid, error) {
-	v, err := t.Float32s()
+	v, inPlace, err := float32s(t)
 	if err != nil {
 		return grid{}, err
 	}
-	g := grid{v: v, outer: 1, channels: int(t.Dims[axis]), inner: 1}
+	g := grid{v: v, inPlace: inPlace, outer: 1, channels: int(t.Dims[axis]), inner: 1}
 	for _, d := range t.Dims[:axis] {
 		g.outer *= int(d)
 	}
@@ -43,6 +44,9 @@ func channelStats(w *walk, value string, axis int) (mean, std []float64, err err
 	var total []sums
 	var shift []float64
 	parts := make([][]sums, w.batches())
+	if len(parts) == 0 {
+		return nil, nil, fewSamplesError(w)
+	}
 	first, err := w.value(value, 0)
 	if err != nil {
 		return nil, nil, err
@@ -81,6 +85,12 @@ func channelStats(w *walk, value string, axis int) (mean, std []float64, err err
 	return mean, std, nil
 }
 
+// fewSamplesError says that there is not even one batch.
+func fewSamplesError(w *walk) error {
+	return fault.New(fault.Data, "too_few_samples", "%d samples to fit on, but the model runs %d at a time", w.src.Samples(), w.o.Batch).
+		WithHint("give more samples, or use --refit none")
+}
+
 func firstMeans(t *onnx.Tensor, axis int) ([]float64, error) {
 	g, err := gridOf(t, axis)
 	if err != nil {
@@ -95,16 +105,26 @@ func firstMeans(t *onnx.Tensor, axis int) ([]float64, error) {
 	return out, nil
 }
 
+// sums adds up in float64. Four sums in turn keep the additions from waiting for each other.
 func (g grid) sums(shift []float64) []sums {
 	out := make([]sums, g.channels)
 	for o := range g.outer {
 		for c := range g.channels {
-			s, m := &out[c], shift[c]
-			for _, x := range g.row(o, c) {
-				d := float64(x) - m
-				s.sum += d
-				s.square += d * d
+			s, m, row := &out[c], shift[c], g.row(o, c)
+			var sum, square [4]float64
+			for ; len(row) >= 4; row = row[4:] {
+				a, b, c, d := float64(row[0])-m, float64(row[1])-m, float64(row[2])-m, float64(row[3])-m
+				sum[0], square[0] = sum[0]+a, square[0]+a*a
+				sum[1], square[1] = sum[1]+b, square[1]+b*b
+				sum[2], square[2] = sum[2]+c, square[2]+c*c
+				sum[3], square[3] = sum[3]+d, square[3]+d*d
 			}
+			for _, x := range row {
+				d := float64(x) - m
+				sum[0], square[0] = sum[0]+d, square[0]+d*d
+			}
+			s.sum += sum[0] + sum[1] + (sum[2] + sum[3])
+			s.square += square[0] + square[1] + (square[2] + square[3])
 			s.n += float64(g.inner)
 		}
 	}
@@ -125,20 +145,15 @@ func apply(w *walk, value string, axis int, gain, shift []float64) error {
 		for o := range g.outer {
 			for c := range g.channels {
 				row, a, d := g.row(o, c), float32(gain[c]), float32(shift[c])
-				for i := range row {
-					row[i] = a*row[i] + d
+				for i, x := range row {
+					row[i] = a*x + d
 				}
 			}
 		}
-		out := onnx.FromFloat32(g.v, t.Dims...)
-		if t.DType != onnx.Float {
-			f, err := out.Float64s()
-			if err != nil {
-				return err
-			}
-			out = onnx.FromFloat64(t.DType, f, t.Dims...)
+		if !g.inPlace {
+			t = converted(t.DType, g.v, t.Dims)
 		}
-		return w.replace(value, b, out)
+		return w.replace(value, b, t)
 	})
 }
 
@@ -155,10 +170,10 @@ func (r *repairer) heldError(n Node, gain, shift []float64) (before, after, coun
 		p := &parts[b]
 		for o := range z.outer {
 			for c := range z.channels {
-				t := target.row(o, c)
+				t, a, s := target.row(o, c), gain[c], shift[c]
 				for i, x := range z.row(o, c) {
 					d := float64(x) - float64(t[i])
-					e := gain[c]*float64(x) + shift[c] - float64(t[i])
+					e := a*float64(x) + s - float64(t[i])
 					p.before += d * d
 					p.after += e * e
 				}

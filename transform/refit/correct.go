@@ -5,14 +5,10 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
-// correctNode adds corrections to the weights and the bias of a node. A depthwise node has one correction for
-// each channel, others one for all.
-func correctNode(m *onnx.Model, node *onnx.Node, n Linear, k kernel, cs []*correction) error {
-	p := find(m.Graph(), n.Weight)
-	if p == nil {
-		return fault.New(fault.Internal, "no_weight", "no initializer %q", n.Weight)
-	}
-	t, err := onnx.TensorOf(p)
+// correctNode adds corrections, one for each group, to the weights and the bias of a node.
+func correctNode(m *onnx.Model, p *problem, groups []*correction) error {
+	proto := find(m.Graph(), p.Weight)
+	t, err := onnx.TensorOf(proto)
 	if err != nil {
 		return err
 	}
@@ -20,55 +16,20 @@ func correctNode(m *onnx.Model, node *onnx.Node, n Linear, k kernel, cs []*corre
 	if err != nil {
 		return err
 	}
-	var shift []float64
-	switch {
-	case k.depthwise():
-		shift = make([]float64, len(cs))
-		per := len(w) / len(cs)
-		for c, x := range cs {
-			if x == nil {
-				continue
-			}
-			shift[c] = x.b[0]
-			for j := range per {
-				w[c*per+j] += x.w.At(0, j)
-			}
+	shift := make([]float64, p.groups*p.o)
+	for g, c := range groups {
+		if c == nil {
+			continue
 		}
-	default:
-		shift = cs[0].b
-		addWeights(w, t.Dims, k, cs[0])
-	}
-	setTensor(p, onnx.FromFloat64(t.DType, w, t.Dims...))
-	return shiftBias(m, node, n, t.DType, shift)
-}
-
-// addWeights adds ΔW [O, d] to weights in the layout of their operator. The columns of a convolution are
-// ordered by kernel tap first, channel second, as gramGraph stacks them.
-func addWeights(w []float64, dims []int64, k kernel, c *correction) {
-	o, d := c.w.Dims()
-	switch {
-	case k.op == "Conv":
-		channels := int(dims[1])
-		taps := int(dims[2] * dims[3])
-		for i := range o {
-			for j := range d {
-				tap, channel := j/channels, j%channels
-				w[(i*channels+channel)*taps+tap] += c.w.At(i, j)
-			}
-		}
-	case k.op == "Gemm" && k.transB:
-		for i := range o {
-			for j := range d {
-				w[i*d+j] += c.w.At(i, j)
-			}
-		}
-	default: // [d, O]
-		for i := range o {
-			for j := range d {
-				w[j*o+i] += c.w.At(i, j)
+		copy(shift[g*p.o:], c.b)
+		for i := range p.o {
+			for j, x := range c.w.row(i) {
+				w[p.at(g*p.o+i, j)] += x
 			}
 		}
 	}
+	setTensor(proto, onnx.FromFloat64(t.DType, w, t.Dims...))
+	return shiftBias(m, p, t.DType, shift)
 }
 
 func setTensor(p *onnx.TensorProto, t *onnx.Tensor) {
@@ -77,18 +38,18 @@ func setTensor(p *onnx.TensorProto, t *onnx.Tensor) {
 }
 
 // shiftBias adds shift to the node's bias; a node without one gets one where its operator can have it.
-func shiftBias(m *onnx.Model, node *onnx.Node, n Linear, dtype onnx.DType, shift []float64) error {
-	if n.Bias == "" {
-		if node.GetOpType() == "MatMul" {
-			return nil // the fit's mean goes uncorrected: MatMul has no bias
-		}
-		name := n.Node + "/bias"
-		m.Graph().Initializer = append(m.Graph().Initializer, onnx.FromFloat64(dtype, shift, int64(len(shift))).Proto(name))
-		node.Input = append(node.Input[:2:2], name)
+func shiftBias(m *onnx.Model, p *problem, dtype onnx.DType, shift []float64) error {
+	if p.noBias() {
 		return nil
 	}
-	p := find(m.Graph(), n.Bias)
-	t, err := onnx.TensorOf(p)
+	if p.Bias == "" {
+		name := p.Node + "/bias"
+		m.Graph().Initializer = append(m.Graph().Initializer, onnx.FromFloat64(dtype, shift, int64(len(shift))).Proto(name))
+		p.node.Input = append(p.node.Input[:2:2], name)
+		return nil
+	}
+	proto := find(m.Graph(), p.Bias)
+	t, err := onnx.TensorOf(proto)
 	if err != nil {
 		return err
 	}
@@ -97,11 +58,11 @@ func shiftBias(m *onnx.Model, node *onnx.Node, n Linear, dtype onnx.DType, shift
 		return err
 	}
 	if len(b) != len(shift) {
-		return fault.New(fault.Internal, "bias", "bias %q has %d values for %d channels", n.Bias, len(b), len(shift))
+		return fault.New(fault.Internal, "bias", "bias %q has %d values for %d channels", p.Bias, len(b), len(shift))
 	}
 	for c := range b {
 		b[c] += shift[c]
 	}
-	setTensor(p, onnx.FromFloat64(t.DType, b, t.Dims...))
+	setTensor(proto, onnx.FromFloat64(t.DType, b, t.Dims...))
 	return nil
 }

@@ -35,170 +35,183 @@ const fewSamples = 4
 // x are the node's inputs (im2col'd), z what it makes, z_i what the sources make there. Corrections shrink
 // towards none and are kept only where they lower the error on held-out samples, so that an exact merge
 // stays as it is. merged is changed in place; side runs the sources.
+//
+// The sources run once over the samples, and each node of the merged network is computed once for each, with
+// its final weights: what it makes with the old ones follows from its inputs at the sampled positions.
 func LeastSquares(ctx context.Context, e calibrate.Engine, merged, side *onnx.Model, nodes []Linear, fit, held calibrate.Source, o Options) ([]Fit, error) {
 	if held == nil || held.Samples() == 0 {
 		return nil, fault.New(fault.Data, "few_samples", "least squares needs held-out samples").
 			WithHint("give at least 20 samples, or use --refit repair")
 	}
-	ix, err := onnx.NewIndex(merged.Graph())
-	if err != nil {
+	o = o.withDefaults()
+	l := &fitter{merged: merged, workers: o.Workers}
+	if err := l.open(ctx, e, side, nodes, fit, held, o); err != nil {
 		return nil, err
 	}
-	l := &fitter{engine: e, merged: merged, index: ix, nodes: nodes}
-	if l.fit, err = newPair(e, merged, side, fit, nodes, o); err != nil {
-		return nil, err
-	}
-	defer l.fit.close()
-	if l.held, err = newPair(e, merged, side, held, nodes, o); err != nil {
-		return nil, err
-	}
-	defer l.held.close()
-	for k := range nodes {
+	defer l.close()
+	for k := range l.problems {
 		if err := l.node(ctx, k); err != nil {
-			return nil, fault.As(err).AtNode(nodes[k].Name)
+			return nil, fault.As(err).AtNode(l.problems[k].Name)
 		}
 	}
 	return l.fits, nil
 }
 
 type fitter struct {
-	engine    calibrate.Engine
 	merged    *onnx.Model
-	index     *onnx.Index
-	nodes     []Linear
+	workers   int
+	problems  []*problem
 	fit, held pairWalk
+	store     *store
+	products  *products
 	fits      []Fit
 }
 
-func newPair(e calibrate.Engine, merged, side *onnx.Model, src calibrate.Source, nodes []Linear, o Options) (p pairWalk, err error) {
-	var mine, theirs [][]string
-	for _, n := range nodes {
-		mine = append(mine, []string{n.Input, n.At})
-		var values []string
-		for _, m := range n.Target {
-			values = append(values, m.Value)
-		}
-		theirs = append(theirs, values)
-	}
-	if p.merged, err = newWalk(e, merged, src, mine, o); err != nil {
-		return p, err
-	}
-	p.truth, err = newWalk(e, side, src, theirs, o)
-	return p, err
-}
-
-func (p pairWalk) close() {
-	p.merged.close()
-	if p.truth != nil {
-		p.truth.close()
-	}
-}
-
-func (p pairWalk) advance(ctx context.Context) error {
-	if err := p.merged.advance(ctx); err != nil {
+// open describes the problems and runs the sources over all samples.
+func (l *fitter) open(ctx context.Context, e calibrate.Engine, side *onnx.Model, nodes []Linear, fit, held calibrate.Source, o Options) (err error) {
+	ix, err := onnx.NewIndex(l.merged.Graph())
+	if err != nil {
 		return err
 	}
-	return p.truth.advance(ctx)
-}
-
-// node fits one node and lets the walks go on with its new weights.
-func (l *fitter) node(ctx context.Context, k int) error {
-	n := l.nodes[k]
-	for _, p := range []pairWalk{l.fit, l.held} {
-		if err := p.advance(ctx); err != nil {
+	var wants [][]string
+	for _, n := range nodes {
+		if p, ok := newProblem(ix, n); ok {
+			l.problems = append(l.problems, p)
+			wants = append(wants, p.wants())
+		}
+	}
+	if len(l.problems) == 0 {
+		return nil
+	}
+	if l.products, err = newProducts(ctx, e); err != nil {
+		return err
+	}
+	l.store = newStore(o.Memory, o.Scratch)
+	for _, pass := range []struct {
+		pair *pairWalk
+		src  calibrate.Source
+	}{{&l.fit, fit}, {&l.held, held}} {
+		if pass.pair.walk, err = newWalk(e, l.merged, pass.src, wants, l.store, o); err != nil {
 			return err
 		}
-	}
-	node := l.index.Producer(n.Node)
-	kernel, ok := kernelOf(l.index, node)
-	if !ok {
-		return nil
-	}
-	dims := l.index.Initializer(n.Weight).GetDims()
-	systems, err := l.fit.normals(ctx, l.engine, n, kernel, dims)
-	if err != nil {
-		return err
-	}
-	judges, err := l.held.normals(ctx, l.engine, n, kernel, dims)
-	if err != nil {
-		return err
-	}
-	f := Fit{Node: n.Name, Head: n.Head, At: n.At, Inputs: kernel.inputs(dims), Samples: systems[0].n}
-	if enough := fewSamples * float64(f.Inputs); f.Samples < enough {
-		f.Enough = enough
-	}
-	variance, err := l.variance(n)
-	if err != nil {
-		return err
-	}
-	corrections := l.solveAll(systems, judges, &f, variance)
-	l.fits = append(l.fits, f)
-	if corrections == nil {
-		return nil
-	}
-	if err := correctNode(l.merged, node, n, kernel, corrections); err != nil {
-		return err
-	}
-	return l.redo(ctx)
-}
-
-// redo computes the node again with its new weights.
-func (l *fitter) redo(ctx context.Context) error {
-	for _, p := range []pairWalk{l.fit, l.held} {
-		if err := p.merged.redo(ctx); err != nil {
+		if pass.pair.targets, err = newTargets(ctx, e, side, pass.src, l.problems, l.store, o); err != nil {
+			return err
+		}
+		if err := pass.pair.targets.run(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// nothing is the relative error that counts as exact: float32 rounding.
-const nothing = 1e-10
+// wants are the values that a fit looks at.
+func (p *problem) wants() []string {
+	if p.skip != "" {
+		return []string{p.Input, p.skip}
+	}
+	return []string{p.Input}
+}
 
-// solveAll fits every system of a node; nil where all are best left alone.
-func (l *fitter) solveAll(systems, judges []*normal, f *Fit, variance float64) []*correction {
-	out := make([]*correction, len(systems))
-	changed := false
-	for i, m := range systems {
-		before := judges[i].energy()
-		f.Before += before / variance
-		if before <= nothing*variance {
-			f.After += before / variance
-			continue
+func (l *fitter) close() {
+	if l.products != nil {
+		l.products.close()
+	}
+	if l.store != nil {
+		l.store.close()
+	}
+}
+
+// node fits one node; the walks then go on with its new weights.
+func (l *fitter) node(ctx context.Context, k int) error {
+	p := l.problems[k]
+	for _, pair := range []pairWalk{l.fit, l.held} {
+		if err := pair.walk.advance(ctx); err != nil {
+			return err
 		}
-		c, lambda, after := m.fit(judges[i])
-		out[i] = c
-		f.After += after / variance
-		f.Lambda = max(f.Lambda, lambda)
-		changed = changed || c != nil
+		defer pair.targets.drop(p)
+	}
+	systems, err := l.fit.normals(ctx, p)
+	if err != nil {
+		return err
+	}
+	f := Fit{Node: p.Name, Head: p.Head, At: p.At, Inputs: p.d, Samples: systems[0].n}
+	if enough := fewSamples * float64(p.d); f.Samples < enough {
+		f.Enough = enough
+	}
+	variance := max(l.held.targets.varianceOf(k), math.SmallestNonzeroFloat32)
+	tries, err := l.tries(p, systems, variance)
+	if err != nil {
+		return err
+	}
+	errors, err := l.held.judge(ctx, p, tries)
+	if err != nil {
+		return err
+	}
+	best := choose(tries, errors, variance, &f)
+	l.fits = append(l.fits, f)
+	if best == nil {
+		return nil
+	}
+	return correctNode(l.merged, p, best)
+}
+
+// nothing is the relative squared error that counts as exact: that of rounding to a type.
+var nothing = map[onnx.DType]float64{onnx.Float16: 1e-6, onnx.BFloat16: 1e-4}
+
+// exact is for the types that are not in nothing.
+const exact = 1e-10
+
+// tries are what the held-out samples choose from, for each group: no correction, and one for each ridge
+// unless the merge is exact already.
+func (l *fitter) tries(p *problem, systems []*normal, variance float64) ([][]*correction, error) {
+	tries := [][]*correction{make([]*correction, len(systems))}
+	limit := exact
+	if w := find(l.merged.Graph(), p.Weight); nothing[onnx.DType(w.GetDataType())] > 0 {
+		limit = nothing[onnx.DType(w.GetDataType())]
+	}
+	left := 0.0
+	for _, m := range systems {
+		left += m.energy()
+	}
+	if left <= limit*variance {
+		return tries, nil
+	}
+	for range ridges {
+		tries = append(tries, make([]*correction, len(systems)))
+	}
+	workers := l.workers // for the ridges, or the groups
+	if len(systems) > 1 {
+		workers = 1
+	}
+	return tries, parallel(l.workers, 0, len(systems), func(g int) error {
+		fits, err := systems[g].fits(l.products.solve, workers)
+		for k, c := range fits {
+			tries[k+1][g] = c
+		}
+		return err
+	})
+}
+
+// choose takes for each group the try with the least error; nil where all groups are best left alone.
+func choose(tries [][]*correction, errors [][]float64, variance float64, f *Fit) []*correction {
+	best := make([]*correction, len(tries[0]))
+	changed := false
+	for g := range best {
+		at := 0
+		for k := range tries {
+			if errors[k][g] < errors[at][g] {
+				at = k
+			}
+		}
+		f.Before += errors[0][g] / variance
+		f.After += errors[at][g] / variance
+		if best[g] = tries[at][g]; best[g] != nil {
+			f.Lambda = max(f.Lambda, ridges[at-1])
+			changed = true
+		}
 	}
 	if !changed {
 		return nil
 	}
-	return out
-}
-
-// variance is that of the node's target over held-out samples, summed over channels.
-func (l *fitter) variance(n Linear) (float64, error) {
-	var count, total float64
-	var sum, square []float64
-	for b := range l.held.merged.batches() {
-		_, target, err := pairOf(l.held.merged, l.held.truth, n.At, n.Axis, n.Target, b)
-		if err != nil {
-			return 0, err
-		}
-		if sum == nil {
-			sum, square = make([]float64, target.channels), make([]float64, target.channels)
-		}
-		for c, s := range target.sums(make([]float64, target.channels)) {
-			sum[c] += s.sum
-			square[c] += s.square
-		}
-		count += float64(target.outer * target.inner)
-	}
-	for c := range sum {
-		mean := sum[c] / count
-		total += max(square[c]/count-mean*mean, 0)
-	}
-	return max(total, math.SmallestNonzeroFloat32), nil
+	return best
 }

@@ -1,6 +1,8 @@
 package refit
 
 import (
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
@@ -53,37 +55,48 @@ func kernelOf(ix *onnx.Index, n *onnx.Node) (k kernel, ok bool) {
 	return k, false
 }
 
-// convKernel reads the attributes of a convolution over two axes, dense or depthwise.
+// convKernel reads the attributes of a convolution over one axis, which counts as a width, or two.
 func convKernel(n *onnx.Node, dims []int64, k kernel) (kernel, bool) {
 	k.groups = onnx.AttrInt(n, "group", 1)
 	auto := onnx.AttrString(n, "auto_pad", "NOTSET")
-	if len(dims) != 4 || auto != "NOTSET" && auto != "VALID" {
+	if len(dims) != 3 && len(dims) != 4 || auto != "NOTSET" && auto != "VALID" {
 		return k, false
 	}
-	or := func(name string, def ...int64) []int64 {
-		if v := onnx.AttrInts(n, name); len(v) == len(def) {
+	or := func(name string, def int64, count int) []int64 {
+		if v := onnx.AttrInts(n, name); len(v) == count {
 			return v
 		}
-		return def
+		return slices.Repeat([]int64{def}, count)
 	}
+	axes := len(dims) - 2
 	k.window = dims[2:]
-	k.strides, k.dilations, k.pads = or("strides", 1, 1), or("dilations", 1, 1), or("pads", 0, 0, 0, 0)
-	return k, k.groups == 1 || dims[1] == 1 && dims[0] == k.groups
+	k.strides, k.dilations, k.pads = or("strides", 1, axes), or("dilations", 1, axes), or("pads", 0, 2*axes)
+	if axes == 1 {
+		k.window, k.strides, k.dilations = []int64{1, k.window[0]}, []int64{1, k.strides[0]}, []int64{1, k.dilations[0]}
+		k.pads = []int64{0, k.pads[0], 0, k.pads[1]}
+	}
+	return k, dims[0]%k.groups == 0
 }
 
 // inputs is the number of weights behind each output: d without the bias.
 func (k kernel) inputs(dims []int64) int {
-	switch k.op {
-	case "Gemm":
-		if k.transB {
-			return int(dims[1])
-		}
-		return int(dims[0])
-	case "MatMul":
+	if k.inputsFirst() {
 		return int(dims[0])
 	}
-	return int(dims[1] * dims[2] * dims[3])
+	d := 1
+	for _, x := range dims[1:] {
+		d *= int(x)
+	}
+	return d
 }
 
-// depthwise is true where each channel has weights of its own.
-func (k kernel) depthwise() bool { return k.groups > 1 }
+// outputs is the number of channels that the node makes.
+func (k kernel) outputs(dims []int64) int {
+	if k.inputsFirst() {
+		return int(dims[1])
+	}
+	return int(dims[0])
+}
+
+// inputsFirst is true where weights are [d, O], not [O, d].
+func (k kernel) inputsFirst() bool { return k.op == "MatMul" || k.op == "Gemm" && !k.transB }

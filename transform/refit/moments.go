@@ -2,156 +2,229 @@ package refit
 
 import (
 	"context"
-	"hash/fnv"
-	"math/rand/v2"
-	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
-// samplesPerWeight is how many positions a fit takes for each weight behind an output, if there are so many;
-// minPositions the least. Beyond about sixteen the result does not change (docs/refit.md).
-const (
-	samplesPerWeight = 12
-	minPositions     = 8000
-)
+// pairWalk is the merged network over some samples, with the sources' targets for the same samples.
+type pairWalk struct {
+	walk    *walk
+	targets *targets
+}
 
-// side is the merged network and the sources over the same samples.
-type pairWalk struct{ merged, truth *walk }
+// batchSums are the engine's sums over the columns of a batch.
+type batchSums struct {
+	out   map[string]*onnx.Tensor
+	count float64 // columns
+}
 
-// normals sums up the normal equations of a node over all samples of a pair of walks. Depthwise nodes have
-// one system for each channel.
-func (p pairWalk) normals(ctx context.Context, e calibrate.Engine, n Linear, k kernel, dims []int64) ([]*normal, error) {
-	systems, d, o := 1, k.inputs(dims), outputs(k, dims)
-	if k.depthwise() {
-		systems, o = int(k.groups), 1
+// overBatches runs a graph of sums on every batch, and hands the results over in order, so that the number of
+// workers changes nothing. more adds to the feeds.
+func (p pairWalk) overBatches(ctx context.Context, m *onnx.Model, q *problem, more func(map[string]*onnx.Tensor), add func(batchSums) error) error {
+	w, err := q.weights(p.walk.model)
+	if err != nil {
+		return err
 	}
-	out := make([]*normal, systems)
-	for i := range out {
-		out[i] = newNormal(d, o)
+	s, err := p.walk.engine.Open(ctx, m, calibrate.SessionOptions{Threads: 1})
+	if err != nil {
+		return err
 	}
-	var session calibrate.Session
-	defer func() {
-		if session != nil {
-			session.Close()
-		}
-	}()
-	want := max(minPositions, samplesPerWeight*d)
-	// Batches are summed up in order, a few at a time, so that the number of workers changes nothing.
-	for from := 0; from < p.merged.batches(); from += p.merged.o.Workers {
-		to := min(from+p.merged.o.Workers, p.merged.batches())
-		results := make([]map[string]*onnx.Tensor, to-from)
-		counts := make([]float64, to-from)
-		if session == nil {
-			x, err := p.merged.value(n.Input, 0)
+	defer s.Close()
+	workers := p.walk.o.Workers
+	for from := 0; from < p.walk.batches(); from += workers {
+		to := min(from+workers, p.walk.batches())
+		results := make([]batchSums, to-from)
+		err := parallel(workers, from, to, func(b int) error {
+			feeds, cols, err := p.feeds(q, b, w)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			if session, err = e.Open(ctx, gramGraph(k, x.DType, len(x.Dims)), calibrate.SessionOptions{Threads: 1}); err != nil {
-				return nil, err
-			}
-		}
-		err := p.merged.eachOf(from, to, func(b int) error {
-			r, count, err := p.sumBatch(ctx, session, n, k, b, want)
-			results[b-from], counts[b-from] = r, count
+			more(feeds)
+			out, err := s.Run(ctx, feeds)
+			results[b-from] = batchSums{out, float64(cols)}
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for i := range results {
-			if err := addSums(out, results[i], counts[i]); err != nil {
-				return nil, err
+		for _, r := range results {
+			if err := add(r); err != nil {
+				return err
 			}
 		}
 	}
-	return out, nil
+	return nil
 }
 
-func outputs(k kernel, dims []int64) int {
-	switch {
-	case k.op == "Gemm" && !k.transB, k.op == "MatMul":
-		return int(dims[1])
+// feeds are the columns of a batch, what the sources make there, less the skip, and the node's weights.
+func (p pairWalk) feeds(q *problem, batch int, w []float32) (map[string]*onnx.Tensor, int, error) {
+	index := q.index(batch, p.walk.samples())
+	x, err := p.walk.value(q.Input, batch)
+	if err != nil {
+		return nil, 0, err
 	}
-	return int(dims[0])
+	columns, err := q.columns(x, index)
+	if err != nil {
+		return nil, 0, err
+	}
+	r, err := p.targets.get(q, batch)
+	if err != nil {
+		return nil, 0, err
+	}
+	if r, err = p.withoutSkip(q, r, batch, index); err != nil {
+		return nil, 0, err
+	}
+	cols := len(columns) / (q.groups * (q.d + 1))
+	if r.Len() != q.groups*q.o*cols {
+		return nil, 0, fault.New(fault.Internal, "positions", "%d columns of inputs, %d targets for %d outputs",
+			cols, r.Len(), q.groups*q.o).AtValue(q.At)
+	}
+	flat, _, err := float32s(r)
+	if err != nil {
+		return nil, 0, err
+	}
+	feeds := map[string]*onnx.Tensor{
+		sumX: q.grouped(columns, q.d+1, cols), sumR: q.grouped(flat, q.o, cols), sumW: q.grouped(w, q.o, q.d+1),
+	}
+	return feeds, cols, nil
 }
 
-// sumBatch runs the moment graph on one batch.
-func (p pairWalk) sumBatch(ctx context.Context, s calibrate.Session, n Linear, k kernel, b, want int) (map[string]*onnx.Tensor, float64, error) {
-	x, err := p.merged.value(n.Input, b)
+// withoutSkip subtracts what the merged network's skip really carries.
+func (p pairWalk) withoutSkip(q *problem, target *onnx.Tensor, batch int, index []int64) (*onnx.Tensor, error) {
+	if q.skip == "" {
+		return target, nil
+	}
+	t, err := p.walk.value(q.skip, batch)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	z, target, err := pairOf(p.merged, p.truth, n.At, n.Axis, n.Target, b)
+	r, err := q.pick(t, index)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	at, err := p.merged.value(n.At, b)
+	v, _, err := float32s(target)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	for i := range target.v {
-		target.v[i] -= z.v[i]
+	for k := range r {
+		r[k] = v[k] - r[k]
 	}
-	r := onnx.FromFloat32(target.v, at.Dims...)
-	if x.DType != onnx.Float {
-		f, err := r.Float64s()
-		if err != nil {
-			return nil, 0, err
+	return tensor32(r, target.Dims...), nil
+}
+
+// grouped is a tensor of rows×columns, for each group where there are several.
+func (q *problem) grouped(v []float32, rows, columns int) *onnx.Tensor {
+	if q.groups == 1 {
+		return tensor32(v, int64(rows), int64(columns))
+	}
+	return tensor32(v, int64(q.groups), int64(rows), int64(columns))
+}
+
+// normals sums up the normal equations of a node, one for each group.
+func (p pairWalk) normals(ctx context.Context, q *problem) ([]*normal, error) {
+	out := make([]*normal, q.groups)
+	for g := range out {
+		out[g] = newNormal(q.d, q.o)
+		out[g].noBias = q.noBias()
+	}
+	blocks := gramBlocks(q.d, q.groups)
+	err := p.overBatches(ctx, gramGraph(q.d, q.groups), q, cutRows(blocks), func(b batchSums) error {
+		return addSums(out, blocks, b)
+	})
+	return out, err
+}
+
+// cutRows feeds the blocks of the columns' rows, all in x's own memory.
+func cutRows(blocks []int) func(feeds map[string]*onnx.Tensor) {
+	return func(feeds map[string]*onnx.Tensor) {
+		x := feeds[sumX]
+		if len(blocks) == 2 {
+			return
 		}
-		r = onnx.FromFloat64(x.DType, f, at.Dims...)
+		cols := x.Dims[1]
+		cut := func(from, to int) *onnx.Tensor {
+			return &onnx.Tensor{DType: x.DType, Dims: []int64{int64(to - from), cols}, Raw: x.Raw[4*int(cols)*from : 4*int(cols)*to]}
+		}
+		for k := range len(blocks) - 1 {
+			feeds[rowsName(k)] = cut(blocks[k], blocks[k+1])
+			if k > 0 {
+				feeds[tailName(k)] = cut(blocks[k], blocks[len(blocks)-1])
+			}
+		}
 	}
-	feeds := map[string]*onnx.Tensor{gramX: x, gramR: r}
-	count := float64(len(target.v) / target.channels)
-	if k.op == "Conv" {
-		index := samplePositions(n.Name, b, z.inner, int(at.Dims[0]), p.merged.src.Samples(), want)
-		feeds[gramP] = onnx.FromInt64(index, int64(len(index)))
-		count = float64(len(index)) * float64(at.Dims[0])
-	}
-	out, err := s.Run(ctx, feeds)
-	return out, count, err
-}
-
-// samplePositions picks the positions of a batch's maps that a fit looks at: the same for every sample of the
-// batch, others in the next batch, the same in every run.
-func samplePositions(name string, batch, positions, samples, all, want int) []int64 {
-	perSample := min(positions, (want+all-1)/all)
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	rng := rand.New(rand.NewPCG(h.Sum64(), uint64(batch)))
-	index := make([]int64, perSample)
-	for i, p := range rng.Perm(positions)[:perSample] {
-		index[i] = int64(p)
-	}
-	slices.Sort(index)
-	return index
 }
 
 // addSums adds a batch's sums, float32 inside it, in float64.
-func addSums(systems []*normal, sums map[string]*onnx.Tensor, count float64) error {
-	for name, pick := range map[string]func(*normal) []float64{
-		gramXX: func(m *normal) []float64 { return m.xx },
-		gramRX: func(m *normal) []float64 { return m.rx },
-		gramRR: func(m *normal) []float64 { return m.rr },
-	} {
-		v, err := sums[name].Float32s()
+func addSums(systems []*normal, blocks []int, b batchSums) error {
+	rx, _, err := float32s(b.out[sumRX])
+	if err != nil {
+		return err
+	}
+	rr, _, err := float32s(b.out[sumRR])
+	if err != nil {
+		return err
+	}
+	for g, m := range systems {
+		m.n += b.count
+		accumulate(m.rx, rx[g*len(m.rx):])
+		accumulate(m.rr, rr[g*len(m.rr):])
+	}
+	for k := range len(blocks) - 1 {
+		xx, _, err := float32s(b.out[blockName(k)])
 		if err != nil {
 			return err
 		}
-		for i, m := range systems {
-			total := pick(m)
-			if len(v) != len(total)*len(systems) {
-				return fault.New(fault.Internal, "moments", "%d sums %q for %d systems of %d", len(v), name, len(systems), len(total))
-			}
-			for j, x := range v[i*len(total) : (i+1)*len(total)] {
-				total[j] += float64(x)
+		first, width := blocks[k], blocks[len(blocks)-1]
+		for _, m := range systems {
+			for i := first; i < blocks[k+1]; i++ {
+				accumulate(m.xx[i*width+first:(i+1)*width], xx)
+				xx = xx[width-first:]
 			}
 		}
 	}
-	for _, m := range systems {
-		m.n += count
-	}
 	return nil
+}
+
+// accumulate adds the first elements of v to total.
+func accumulate(total []float64, v []float32) {
+	v = v[:len(total)]
+	for k, x := range v {
+		total[k] += float64(x)
+	}
+}
+
+// judge returns, for each correction and group, the mean squared error that it leaves, summed over the group's
+// outputs.
+func (p pairWalk) judge(ctx context.Context, q *problem, tries [][]*correction) ([][]float64, error) {
+	flat := make([]float32, 0, len(tries)*q.groups*q.o*(q.d+1))
+	for _, try := range tries {
+		for _, c := range try {
+			flat = c.append(flat, q.d, q.o)
+		}
+	}
+	dims := []int64{int64(len(tries)), int64(q.groups), int64(q.o), int64(q.d + 1)}
+	if q.groups == 1 {
+		dims = append(dims[:1], dims[2:]...)
+	}
+	sum, n := make([]float64, len(tries)*q.groups), 0.0
+	corrections := tensor32(flat, dims...)
+	more := func(feeds map[string]*onnx.Tensor) { feeds[sumD] = corrections }
+	err := p.overBatches(ctx, judgeGraph(q.groups), q, more, func(b batchSums) error {
+		v, _, err := float32s(b.out[sumError])
+		if err != nil {
+			return err
+		}
+		n += b.count
+		accumulate(sum, v)
+		return nil
+	})
+	out := make([][]float64, len(tries))
+	for k := range out {
+		for g := range q.groups {
+			out[k] = append(out[k], sum[k*q.groups+g]/max(n, 1))
+		}
+	}
+	return out, err
 }

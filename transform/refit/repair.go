@@ -37,16 +37,18 @@ type Member struct {
 
 // Outcome is what Repair did to a node.
 type Outcome struct {
-	Node     string
-	Applied  bool
-	Why      string  // why not, "" where applied
-	Before   float64 // mean squared error against the merge of the sources' values, on held-out samples
-	After    float64 // the same after the repair
-	Clamped  int     // channels whose gain hit its bounds
-	Left     int     // channels left alone: they do not vary
-	MaxGain  float64
-	HeldOut  int // held-out samples
-	Channels int
+	Node    string `json:"node"`
+	Applied bool   `json:"applied"`
+	Why     string `json:"why,omitempty"` // why not, "" where applied
+	// Before and After are the mean squared error against the merge of the sources' values on held-out samples;
+	// 0 where there are none.
+	Before   float64 `json:"error_before"`
+	After    float64 `json:"error_after"`
+	Clamped  int     `json:"channels_clamped"`    // whose gain hit its bounds
+	Left     int     `json:"channels_left_alone"` // that do not vary
+	MaxGain  float64 `json:"largest_gain"`
+	HeldOut  int     `json:"held_out_samples"`
+	Channels int     `json:"channels"`
 }
 
 // Limits of a repair (see Jordan et al. 2023 for the formula; the bounds are ours).
@@ -67,7 +69,7 @@ func Repair(ctx context.Context, e calibrate.Engine, merged, side *onnx.Model, n
 	if err := r.open(e, side, fit, held, o); err != nil {
 		return nil, err
 	}
-	defer r.close()
+	defer r.store.close()
 	for k := range nodes {
 		if err := r.node(ctx, k); err != nil {
 			return nil, fault.As(err).AtNode(nodes[k].Name)
@@ -83,6 +85,7 @@ type repairer struct {
 	nodes       []Node
 	fit         *walk
 	held, truth *walk // merged and sources over held-out samples; nil without
+	store       *store
 	outcomes    []Outcome
 }
 
@@ -96,25 +99,19 @@ func (r *repairer) open(e calibrate.Engine, side *onnx.Model, fit, held calibrat
 		}
 		theirs = append(theirs, values)
 	}
-	if r.fit, err = newWalk(e, r.merged, fit, mine, o); err != nil {
+	o = o.withDefaults()
+	r.store = newStore(o.Memory, o.Scratch)
+	if r.fit, err = newWalk(e, r.merged, fit, mine, r.store, o); err != nil {
 		return err
 	}
 	if held == nil || held.Samples() == 0 {
 		return nil
 	}
-	if r.held, err = newWalk(e, r.merged, held, mine, o); err != nil {
+	if r.held, err = newWalk(e, r.merged, held, mine, r.store, o); err != nil {
 		return err
 	}
-	r.truth, err = newWalk(e, side, held, theirs, o)
+	r.truth, err = newWalk(e, side, held, theirs, r.store, o)
 	return err
-}
-
-func (r *repairer) close() {
-	for _, w := range []*walk{r.fit, r.held, r.truth} {
-		if w != nil {
-			w.close()
-		}
-	}
 }
 
 // node repairs one node and goes on from there.
@@ -190,7 +187,7 @@ func (r *repairer) judge(n Node, gain, shift []float64, out *Outcome) error {
 	if err != nil {
 		return err
 	}
-	out.HeldOut = r.held.src.Samples()
+	out.HeldOut = r.held.samples()
 	out.Before, out.After = before/count, after/count
 	if math.IsNaN(after) || after > before {
 		out.Applied, out.Why = false, "it raises the error on held-out samples"

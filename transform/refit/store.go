@@ -2,17 +2,22 @@ package refit
 
 import (
 	"os"
+	"sync"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
-// store keeps the frontier: one tensor for each value and batch, in memory up to a budget, beyond it in a
-// scratch file that has no name any more and vanishes with the process.
+// store keeps what a refit has to remember between two passes over the samples: one tensor for each owner,
+// value and batch, in memory up to a budget, beyond it in a scratch file that has no name any more and vanishes
+// with the process. All walks of a refit share one. It may be used from several goroutines.
 type store struct {
-	budget  int64
-	dir     string
-	held    int64
+	budget int64
+	dir    string
+
+	mu      sync.Mutex
+	held    int64 // bytes in memory
+	peak    int64 // the most that was held
 	tensors map[key]*entry
 	file    *os.File
 	end     int64
@@ -20,6 +25,7 @@ type store struct {
 }
 
 type key struct {
+	owner any // whose value it is: the same names are used by several walks
 	value string
 	batch int
 }
@@ -36,7 +42,9 @@ func newStore(budget int64, dir string) *store {
 
 // put keeps a tensor, replacing an older one of its key.
 func (s *store) put(k key, t *onnx.Tensor) error {
-	s.drop(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(k)
 	size := int64(len(t.Raw))
 	e := &entry{tensor: t, size: size}
 	if s.held+size > s.budget {
@@ -46,6 +54,7 @@ func (s *store) put(k key, t *onnx.Tensor) error {
 		}
 	} else {
 		s.held += size
+		s.peak = max(s.peak, s.held)
 	}
 	s.tensors[k] = e
 	return nil
@@ -75,7 +84,9 @@ func (s *store) spill(e *entry) error {
 
 // get returns a tensor that was put.
 func (s *store) get(k key) (*onnx.Tensor, error) {
+	s.mu.Lock()
 	e, ok := s.tensors[k]
+	s.mu.Unlock()
 	if !ok {
 		return nil, fault.New(fault.Internal, "frontier", "value %q of batch %d is not kept", k.value, k.batch)
 	}
@@ -91,6 +102,12 @@ func (s *store) get(k key) (*onnx.Tensor, error) {
 
 // drop forgets a tensor.
 func (s *store) drop(k key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(k)
+}
+
+func (s *store) forget(k key) {
 	e, ok := s.tensors[k]
 	if !ok {
 		return
@@ -101,6 +118,16 @@ func (s *store) drop(k key) {
 		s.free[e.size] = append(s.free[e.size], e.offset)
 	}
 	delete(s.tensors, k)
+}
+
+// dtype is the type of a kept value, without reading it.
+func (s *store) dtype(k key) (onnx.DType, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.tensors[k]; ok {
+		return e.tensor.DType, true
+	}
+	return onnx.Undefined, false
 }
 
 func (s *store) close() {

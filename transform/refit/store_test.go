@@ -19,14 +19,14 @@ func TestStoreSpills(t *testing.T) {
 		return v
 	}
 	for batch := range 8 {
-		if err := s.put(key{"x", batch}, fill(byte(batch))); err != nil {
+		if err := s.put(key{nil, "x", batch}, fill(byte(batch))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if s.held > 100 {
 		t.Errorf("%d bytes held in memory, the budget is 100", s.held)
 	}
-	if err := s.put(key{"x", 5}, fill(99)); err != nil {
+	if err := s.put(key{nil, "x", 5}, fill(99)); err != nil {
 		t.Fatal(err)
 	}
 	for batch := range 8 {
@@ -34,7 +34,7 @@ func TestStoreSpills(t *testing.T) {
 		if batch == 5 {
 			want = 99
 		}
-		got, err := s.get(key{"x", batch})
+		got, err := s.get(key{nil, "x", batch})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,14 +43,14 @@ func TestStoreSpills(t *testing.T) {
 		}
 	}
 	end := s.end
-	s.drop(key{"x", 7})
-	if err := s.put(key{"y", 0}, fill(1)); err != nil {
+	s.drop(key{nil, "x", 7})
+	if err := s.put(key{nil, "y", 0}, fill(1)); err != nil {
 		t.Fatal(err)
 	}
 	if s.end != end {
 		t.Error("room of dropped tensors is not used again")
 	}
-	if _, err := s.get(key{"x", 7}); err == nil {
+	if _, err := s.get(key{nil, "x", 7}); err == nil {
 		t.Error("a dropped tensor is still there")
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
@@ -61,7 +61,7 @@ func TestStoreSpills(t *testing.T) {
 // TestStoreWithoutRoom names the flags that help.
 func TestStoreWithoutRoom(t *testing.T) {
 	s := newStore(0, "/nonexistent-folder")
-	err := s.put(key{"x", 0}, onnx.NewTensor(onnx.Float, 4))
+	err := s.put(key{nil, "x", 0}, onnx.NewTensor(onnx.Float, 4))
 	if err == nil {
 		t.Fatal("spilling into a missing folder succeeded")
 	}

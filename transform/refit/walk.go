@@ -33,53 +33,64 @@ func (o Options) withDefaults() Options {
 
 // walk runs a graph over a source, stopping at wanted values.
 type walk struct {
-	engine  calibrate.Engine
-	model   *onnx.Model
-	index   *onnx.Index
-	src     calibrate.Source
-	o       Options
-	steps   []step
-	next    int
-	stale   []string // frontier values that the step before last needed last
-	store   *store
-	storeMu sync.Mutex
+	engine calibrate.Engine
+	model  *onnx.Model
+	index  *onnx.Index
+	src    calibrate.Source
+	o      Options
+	fixed  bool // the model runs full batches only
+	steps  []step
+	next   int
+	stale  []string // frontier values that the step before last needed last
+	store  *store   // shared with other walks
 }
 
-// newWalk plans a walk of m that stops at each list of wanted values in turn.
-func newWalk(e calibrate.Engine, m *onnx.Model, src calibrate.Source, wants [][]string, o Options) (*walk, error) {
+// newWalk plans a walk of m that stops at each list of wanted values in turn. A model with a fixed batch axis
+// overrules o.Batch, and leaves out the last samples where they do not fill a batch.
+func newWalk(e calibrate.Engine, m *onnx.Model, src calibrate.Source, wants [][]string, s *store, o Options) (*walk, error) {
 	ix, err := onnx.NewIndex(m.Graph())
 	if err != nil {
 		return nil, err
 	}
-	o = o.withDefaults()
-	return &walk{
-		engine: e, model: m, index: ix, src: src, o: o,
-		steps: plan(ix, wants), store: newStore(o.Memory, o.Scratch),
-	}, nil
+	w := &walk{engine: e, model: m, index: ix, src: src, o: o.withDefaults(), steps: plan(ix, wants), store: s}
+	for _, in := range ix.Inputs() {
+		if _, dims, ok := onnx.TensorType(in); ok && len(dims) > 0 && dims[0].Size > 0 {
+			w.o.Batch, w.fixed = int(dims[0].Size), true
+			break
+		}
+	}
+	return w, nil
 }
 
-func (w *walk) close() { w.store.close() }
-
 // batches is the number of runs that the source takes.
-func (w *walk) batches() int { return (w.src.Samples() + w.o.Batch - 1) / w.o.Batch }
+func (w *walk) batches() int {
+	if w.fixed {
+		return w.src.Samples() / w.o.Batch
+	}
+	return (w.src.Samples() + w.o.Batch - 1) / w.o.Batch
+}
 
-// advance runs the next step over all samples; its wanted values are kept then, and what it read is kept
-// until the next one.
+// samples is the number of samples that the walk sees.
+func (w *walk) samples() int { return min(w.src.Samples(), w.batches()*w.o.Batch) }
+
+// input reads the feeds of a batch.
+func (w *walk) input(batch int) (map[string]*onnx.Tensor, error) {
+	from := batch * w.o.Batch
+	return w.src.Batch(from, min(from+w.o.Batch, w.src.Samples()))
+}
+
+// advance runs the next step over all samples, with the model's weights as they are now. Its wanted values are
+// kept then, and what it read is kept until the next one.
 func (w *walk) advance(ctx context.Context) error {
 	for _, v := range w.stale {
 		for batch := range w.batches() {
-			w.store.drop(key{v, batch})
+			w.store.drop(key{w, v, batch})
 		}
 	}
-	w.stale = w.steps[w.next].drop
+	s := w.steps[w.next]
+	w.stale = s.drop
 	w.next++
-	return w.redo(ctx)
-}
-
-// redo runs the last step again, with the model's weights as they are now.
-func (w *walk) redo(ctx context.Context) error {
-	s := w.steps[w.next-1]
-	if len(s.nodes) == 0 || w.src.Samples() == 0 {
+	if len(s.nodes) == 0 || w.batches() == 0 {
 		return nil
 	}
 	session, err := w.engine.Open(ctx, w.piece(s), calibrate.SessionOptions{Threads: 1})
@@ -91,13 +102,15 @@ func (w *walk) redo(ctx context.Context) error {
 }
 
 // each calls f for every batch, Workers at once, and returns the error of the earliest batch.
-func (w *walk) each(f func(batch int) error) error { return w.eachOf(0, w.batches(), f) }
+func (w *walk) each(f func(batch int) error) error {
+	return parallel(w.o.Workers, 0, w.batches(), f)
+}
 
-// eachOf is each for the batches [from, to).
-func (w *walk) eachOf(from, to int, f func(batch int) error) error {
-	errs := make([]error, to-from)
+// parallel calls f for [from, to), so many at once, and returns the error of the smallest.
+func parallel(workers, from, to int, f func(int) error) error {
+	errs := make([]error, max(to-from, 0))
 	var group sync.WaitGroup
-	slots := make(chan struct{}, w.o.Workers)
+	slots := make(chan struct{}, workers)
 	for b := from; b < to; b++ {
 		slots <- struct{}{}
 		group.Add(1)
@@ -116,56 +129,56 @@ func (w *walk) eachOf(from, to int, f func(batch int) error) error {
 }
 
 func (w *walk) runBatch(ctx context.Context, session calibrate.Session, s step, batch int) error {
-	feeds := map[string]*onnx.Tensor{}
-	var inputs map[string]*onnx.Tensor
-	for _, v := range s.reads {
-		var err error
-		if w.index.Input(v) == nil {
-			w.storeMu.Lock()
-			feeds[v], err = w.store.get(key{v, batch})
-			w.storeMu.Unlock()
-		} else {
-			if inputs == nil {
-				from := batch * w.o.Batch
-				inputs, err = w.src.Batch(from, min(from+w.o.Batch, w.src.Samples()))
-			}
-			feeds[v] = inputs[v]
-		}
-		if err != nil {
-			return err
-		}
+	feeds, err := w.feeds(s, batch)
+	if err != nil {
+		return err
 	}
 	out, err := session.Run(ctx, feeds)
 	if err != nil {
 		return err
 	}
-	w.storeMu.Lock()
-	defer w.storeMu.Unlock()
 	for _, v := range s.keep {
-		if err := w.store.put(key{v, batch}, out[v]); err != nil {
+		if err := w.store.put(key{w, v, batch}, out[v]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// value returns a kept value of a batch.
-func (w *walk) value(v string, batch int) (*onnx.Tensor, error) {
-	if w.index.Input(v) != nil {
-		from := batch * w.o.Batch
-		inputs, err := w.src.Batch(from, min(from+w.o.Batch, w.src.Samples()))
-		return inputs[v], err
+// feeds are what a step reads: inputs of the graph, and values of the frontier.
+func (w *walk) feeds(s step, batch int) (map[string]*onnx.Tensor, error) {
+	feeds := map[string]*onnx.Tensor{}
+	var inputs map[string]*onnx.Tensor
+	for _, v := range s.reads {
+		var err error
+		switch {
+		case w.index.Input(v) == nil:
+			feeds[v], err = w.store.get(key{w, v, batch})
+		case inputs == nil:
+			inputs, err = w.input(batch)
+			fallthrough
+		default:
+			feeds[v] = inputs[v]
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	w.storeMu.Lock()
-	defer w.storeMu.Unlock()
-	return w.store.get(key{v, batch})
+	return feeds, nil
+}
+
+// value returns a kept value of a batch, or an input of the graph.
+func (w *walk) value(v string, batch int) (*onnx.Tensor, error) {
+	if w.index.Input(v) == nil {
+		return w.store.get(key{w, v, batch})
+	}
+	inputs, err := w.input(batch)
+	return inputs[v], err
 }
 
 // replace changes a kept value of a batch.
 func (w *walk) replace(v string, batch int, t *onnx.Tensor) error {
-	w.storeMu.Lock()
-	defer w.storeMu.Unlock()
-	return w.store.put(key{v, batch}, t)
+	return w.store.put(key{w, v, batch}, t)
 }
 
 // piece is the model that computes one step from the frontier.
@@ -174,7 +187,7 @@ func (w *walk) piece(s step) *onnx.Model {
 	used := map[string]bool{}
 	for _, n := range s.nodes {
 		for _, v := range onnx.Reads(n) {
-			if t := w.index.Initializer(v); t != nil && !used[v] {
+			if t := w.initializer(v); t != nil && !used[v] {
 				used[v] = true
 				g.Initializer = append(g.Initializer, t)
 			}
@@ -196,12 +209,18 @@ func (w *walk) piece(s step) *onnx.Model {
 	return &onnx.Model{Proto: p}
 }
 
+// initializer finds a constant of the model, one that was added since the walk was planned too.
+func (w *walk) initializer(v string) *onnx.TensorProto {
+	if w.index.Has(v) {
+		return w.index.Initializer(v)
+	}
+	return find(w.model.Graph(), v)
+}
+
 // dtype is the type of a kept value, as the engine returned it.
 func (w *walk) dtype(v string) onnx.DType {
-	for batch := range w.batches() {
-		if t, err := w.value(v, batch); err == nil {
-			return t.DType
-		}
+	if t, ok := w.store.dtype(key{w, v, 0}); ok {
+		return t
 	}
 	return onnx.Float
 }

@@ -1,0 +1,221 @@
+package refit
+
+import (
+	"context"
+
+	"github.com/onnx-zip/onnx-zip/calibrate"
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"gonum.org/v1/gonum/mat"
+)
+
+// panel is the number of columns that the blocked decomposition takes at a time, and largeSystem the number of
+// unknowns from which it pays: its products run in the engine, whose float64 kernels are many times as fast as
+// gonum's.
+const (
+	panel       = 128
+	largeSystem = 384
+)
+
+// products are float64 matrix products in the engine. It may be used from several goroutines.
+type products struct {
+	ctx        context.Context
+	sub, subT  calibrate.Session // c − a·b and c − a·bᵀ
+	mul, mulT  calibrate.Session // a·b and a·bᵀ
+	allSession []calibrate.Session
+}
+
+func newProducts(ctx context.Context, e calibrate.Engine) (*products, error) {
+	p := &products{ctx: ctx}
+	for _, k := range []struct {
+		session             *calibrate.Session
+		subtract, transpose bool
+	}{{&p.sub, true, false}, {&p.subT, true, true}, {&p.mul, false, false}, {&p.mulT, false, true}} {
+		// Unoptimized: ONNX Runtime would fuse transposition and product into an operator that it has for float32 only.
+		s, err := e.Open(ctx, productGraph(k.subtract, k.transpose), calibrate.SessionOptions{Threads: 1, Unoptimized: true})
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		*k.session = s
+		p.allSession = append(p.allSession, s)
+	}
+	return p, nil
+}
+
+func (p *products) close() {
+	for _, s := range p.allSession {
+		s.Close()
+	}
+}
+
+func productGraph(subtract, transpose bool) *onnx.Model {
+	b := newGraphBuilder("product", 1)
+	in := func(name string) string {
+		b.g.Input = append(b.g.Input, onnx.NewValueInfo(name, onnx.Double, []onnx.Dim{{Size: -1}, {Size: -1}}))
+		return name
+	}
+	x, y := in("a"), in("b")
+	if transpose {
+		y = b.transpose(y)
+	}
+	out := b.node("MatMul", []string{x, y})
+	if subtract {
+		out = b.node("Sub", []string{in("c"), out})
+	}
+	b.g.Output = append(b.g.Output, onnx.NewValueInfo(out, onnx.Double, nil))
+	return b.model()
+}
+
+func (p *products) run(s calibrate.Session, c, x, y *matrix) (*matrix, error) {
+	feeds := map[string]*onnx.Tensor{"a": x.tensor(), "b": y.tensor()}
+	if c != nil {
+		feeds["c"] = c.tensor()
+	}
+	out, err := s.Run(p.ctx, feeds)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range out {
+		v, err := float64s(t)
+		return &matrix{int(t.Dims[0]), int(t.Dims[1]), v}, err
+	}
+	return nil, nil
+}
+
+func (m *matrix) tensor() *onnx.Tensor {
+	return tensor64(m.v[:m.rows*m.columns], int64(m.rows), int64(m.columns))
+}
+
+// below is the rows of m from the given one on, in the same memory.
+func (m *matrix) slice(from, to int) *matrix {
+	return &matrix{to - from, m.columns, m.v[from*m.columns : to*m.columns]}
+}
+
+// factor is S + λI = L·Lᵀ in panels: panel k holds L's columns of block k, from the diagonal down.
+type factor struct {
+	p       *products
+	at      []int // where each block begins, and the end
+	panels  []*matrix
+	inverse []*matrix // of each diagonal block of L
+}
+
+// solve solves large systems by the engine's products, small ones by gonum.
+func (p *products) solve(s, c *matrix, lambda float64) (*matrix, error) {
+	if s.rows < largeSystem {
+		return solveSmall(s, c, lambda)
+	}
+	f := &factor{p: p}
+	for at := 0; at < s.rows; at += panel {
+		f.at = append(f.at, at)
+	}
+	f.at = append(f.at, s.rows)
+	if ok, err := f.decompose(s, lambda); !ok || err != nil {
+		return nil, err
+	}
+	return f.solve(c)
+}
+
+// rows are L's rows of block i in panel k.
+func (f *factor) rows(i, k int) *matrix {
+	return f.panels[k].slice(f.at[i]-f.at[k], f.at[i+1]-f.at[k])
+}
+
+// decompose is the blocked, left-looking Cholesky decomposition (Golub, Van Loan: Matrix Computations, §4.2.6).
+// ok is false where the matrix is not positive definite.
+func (f *factor) decompose(s *matrix, lambda float64) (ok bool, err error) {
+	d := s.rows
+	for k := range len(f.at) - 1 {
+		from, to := f.at[k], f.at[k+1]
+		a := newMatrix(d-from, to-from)
+		for i := range a.rows {
+			copy(a.row(i), s.row(from + i)[from:to])
+			if i < a.columns {
+				a.row(i)[i] += lambda
+			}
+		}
+		for j := range k {
+			// A_k ← A_k − L_j·(L_j's rows of block k)ᵀ
+			below := f.panels[j].slice(from-f.at[j], d-f.at[j])
+			if a, err = f.p.run(f.p.subT, a, below, f.rows(k, j)); err != nil {
+				return false, err
+			}
+		}
+		if ok, err := f.finish(a); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// finish turns a panel of what is left of S into one of L: its diagonal block is decomposed, the rows below are
+// multiplied with the inverse of that.
+func (f *factor) finish(a *matrix) (ok bool, err error) {
+	n := a.columns
+	var chol mat.Cholesky
+	if !chol.Factorize(mat.NewSymDense(n, append([]float64(nil), a.v[:n*n]...))) {
+		return false, nil
+	}
+	var l, inverse mat.TriDense
+	chol.LTo(&l)
+	if inverse.InverseTri(&l) != nil {
+		return false, nil
+	}
+	inv, out := newMatrix(n, n), newMatrix(a.rows, n)
+	for i := range n {
+		for j := range i + 1 {
+			inv.row(i)[j], out.row(i)[j] = inverse.At(i, j), l.At(i, j)
+		}
+	}
+	if a.rows > n {
+		below, err := f.p.run(f.p.mulT, nil, a.slice(n, a.rows), inv)
+		if err != nil {
+			return false, err
+		}
+		copy(out.v[n*n:], below.v)
+	}
+	f.panels, f.inverse = append(f.panels, out), append(f.inverse, inv)
+	return true, nil
+}
+
+// solve returns W with W·L·Lᵀ = C.
+func (f *factor) solve(c *matrix) (w *matrix, err error) {
+	blocks := len(f.at) - 1
+	y := make([]*matrix, blocks)
+	for k := range y { // Y·Lᵀ = C
+		y[k] = c.columnsOf(f.at[k], f.at[k+1])
+		for j := range k {
+			if y[k], err = f.p.run(f.p.subT, y[k], y[j], f.rows(k, j)); err != nil {
+				return nil, err
+			}
+		}
+		if y[k], err = f.p.run(f.p.mulT, nil, y[k], f.inverse[k]); err != nil {
+			return nil, err
+		}
+	}
+	for k := blocks - 1; k >= 0; k-- { // W·L = Y
+		for j := k + 1; j < blocks; j++ {
+			if y[k], err = f.p.run(f.p.sub, y[k], y[j], f.rows(j, k)); err != nil {
+				return nil, err
+			}
+		}
+		if y[k], err = f.p.run(f.p.mul, nil, y[k], f.inverse[k]); err != nil {
+			return nil, err
+		}
+	}
+	w = newMatrix(c.rows, c.columns)
+	for k, part := range y {
+		for i := range w.rows {
+			copy(w.row(i)[f.at[k]:], part.row(i))
+		}
+	}
+	return w, nil
+}
+
+// columnsOf copies columns [from, to).
+func (m *matrix) columnsOf(from, to int) *matrix {
+	out := newMatrix(m.rows, to-from)
+	for i := range m.rows {
+		copy(out.row(i), m.row(i)[from:to])
+	}
+	return out
+}

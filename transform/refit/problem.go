@@ -1,0 +1,164 @@
+package refit
+
+import (
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/onnx-zip/onnx-zip/onnx"
+)
+
+// samplesPerWeight is how many positions a fit takes for each weight behind an output, if there are so many;
+// minPositions the least. Beyond about sixteen the result does not change (docs/refit.md).
+var (
+	samplesPerWeight = 12
+	minPositions     = 8000
+)
+
+// problem is a node that is to be fitted, with what is known of it before anything runs.
+type problem struct {
+	Linear
+	node   *onnx.Node
+	kernel kernel
+	// Each of the groups has a system of its own, of o outputs on d inputs; most nodes have one group.
+	groups, d, o int
+	skip         string // the value that is added to the node's before the comparison, "" for none
+	// dims are At's, as the sources have it, without the samples: [C, H, W], or [T, C]. sampled is false where
+	// its first axis does not count samples: then every row is taken.
+	dims    []int64
+	sampled bool
+}
+
+// newProblem describes a node; ok is false for nodes that least squares leaves alone.
+func newProblem(ix *onnx.Index, n Linear) (p *problem, ok bool) {
+	p = &problem{Linear: n, node: ix.Producer(n.Node), groups: 1}
+	if p.node == nil {
+		return nil, false
+	}
+	if p.kernel, ok = kernelOf(ix, p.node); !ok {
+		return nil, false
+	}
+	dims := ix.Initializer(n.Weight).GetDims()
+	if p.kernel.groups > 1 {
+		p.groups = int(p.kernel.groups)
+	}
+	p.d, p.o = p.kernel.inputs(dims), p.kernel.outputs(dims)/p.groups
+	return p, p.ownWeights(ix) && p.follow(ix)
+}
+
+// ownWeights is true where weights and bias are constants of this node alone.
+func (p *problem) ownWeights(ix *onnx.Index) bool {
+	if len(ix.Uses(p.Weight)) != 1 {
+		return false
+	}
+	if p.Bias == "" {
+		return true
+	}
+	size := 1
+	for _, d := range ix.Initializer(p.Bias).GetDims() {
+		size *= int(d)
+	}
+	return ix.Initializer(p.Bias) != nil && size == p.groups*p.o && len(ix.Uses(p.Bias)) == 1
+}
+
+// noBias is true of nodes that cannot have one.
+func (p *problem) noBias() bool { return p.kernel.op == "MatMul" && p.Bias == "" }
+
+// follow finds what is added between the node and the comparison: a bias, which is fitted, or the skip of a
+// residual sum.
+func (p *problem) follow(ix *onnx.Index) bool {
+	for v := p.Node; v != p.At; {
+		uses := ix.Uses(v)
+		if len(uses) != 1 || uses[0].Node.GetOpType() != "Add" {
+			return false
+		}
+		add := uses[0].Node
+		for _, in := range add.GetInput() {
+			switch {
+			case in == v || in == p.Bias:
+			case p.skip != "" || ix.Initializer(in) != nil:
+				return false
+			default:
+				p.skip = in
+			}
+		}
+		v = add.GetOutput()[0]
+	}
+	return true
+}
+
+// channelsFirst is true where the sources' values are [N, C, …], not […, C].
+func (p *problem) channelsFirst() bool { return p.kernel.op == "Conv" }
+
+// positions is the number of positions in a sample.
+func (p *problem) positions() int {
+	dims := p.dims[:len(p.dims)-1]
+	if p.channelsFirst() {
+		dims = p.dims[1:]
+	}
+	n := 1
+	for _, d := range dims {
+		n *= int(d)
+	}
+	return n
+}
+
+// index picks the positions of a batch that a fit looks at: the same for every sample of the batch, others in
+// the next batch, the same in every run. It is nil where all are taken.
+func (p *problem) index(batch, samples int) []int64 {
+	if !p.sampled {
+		return nil
+	}
+	positions, want := p.positions(), max(minPositions, samplesPerWeight*p.d)
+	perSample := min(positions, (want+samples-1)/samples)
+	h := fnv.New64a()
+	h.Write([]byte(p.Name))
+	rng := rand.New(rand.NewPCG(h.Sum64(), uint64(batch)))
+	index := make([]int64, perSample)
+	for i, p := range rng.Perm(positions)[:perSample] {
+		index[i] = int64(p)
+	}
+	slices.Sort(index)
+	return index
+}
+
+// weights are the node's as it is now, by group and output in rows of inputs with the bias behind them:
+// [groups, o, d+1], float32.
+func (p *problem) weights(m *onnx.Model) ([]float32, error) {
+	w, err := floatsOf(m, p.Weight)
+	if err != nil {
+		return nil, err
+	}
+	bias := make([]float32, p.groups*p.o)
+	if p.Bias != "" {
+		if bias, err = floatsOf(m, p.Bias); err != nil {
+			return nil, err
+		}
+	}
+	rows := p.groups * p.o
+	out := make([]float32, rows*(p.d+1))
+	for i := range rows {
+		row := out[i*(p.d+1):][:p.d+1]
+		for j := range p.d {
+			row[j] = w[p.at(i, j)]
+		}
+		row[p.d] = bias[i]
+	}
+	return out, nil
+}
+
+// at is where the weight of output i and input j lies in the node's initializer.
+func (p *problem) at(i, j int) int {
+	if p.kernel.inputsFirst() {
+		return j*p.o + i
+	}
+	return i*p.d + j
+}
+
+func floatsOf(m *onnx.Model, name string) ([]float32, error) {
+	t, err := onnx.TensorOf(find(m.Graph(), name))
+	if err != nil {
+		return nil, err
+	}
+	return t.Float32s()
+}
