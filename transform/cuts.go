@@ -135,10 +135,21 @@ func (p *Prepared) SharedLine(t *merge.Trunk) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	line := fmt.Sprintf("shared trunk: %.0f %% of FLOPs, %d of %d nodes, %d spaces", 100*s.FLOPs, len(t.Groups),
+	line := fmt.Sprintf("shared trunk: %s %% of FLOPs, %d of %d nodes, %d spaces", percent(s.FLOPs), len(t.Groups),
 		len(p.Sources.Models[0].Index.Order), len(t.Analysis.Spaces))
 	if len(t.Ends) > 0 {
 		line += fmt.Sprintf("; ends at %s because %s", t.Ends[0].Node, t.Ends[0].Why)
 	}
 	return line, nil
+}
+
+// percent writes a share without claiming all of it where some is left: 99.96 rather than 100.
+func percent(share float64) string {
+	for digits := 0; digits < 4; digits++ {
+		text := strconv.FormatFloat(100*share, 'f', digits, 64)
+		if v, _ := strconv.ParseFloat(text, 64); v != 100 || share == 1 {
+			return text
+		}
+	}
+	return ">99.999"
 }

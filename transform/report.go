@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
 )
 
 // Report is what came out of a merge.
@@ -169,9 +170,12 @@ func (r *run) addedOperators(m *onnx.Model) []string {
 }
 
 // describe writes where the merged file came from into its metadata.
-func (p *Prepared) describe(m *onnx.Model, o Options) error {
+func (p *Prepared) describe(m *onnx.Model, merged *merge.Merged, o Options) error {
 	var heads []string
 	for i, src := range p.Sources.Models {
+		for k, out := range src.Index.Graph.GetOutput() {
+			m.SetMetadata("onnx_zip.output."+src.Head+"."+out.GetName(), merged.Outputs[i][k])
+		}
 		heads = append(heads, src.Head)
 		hash, err := p.Originals[i].Hash()
 		if err != nil {

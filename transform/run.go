@@ -158,7 +158,11 @@ func (r *run) measure(ctx context.Context) (err error) {
 	o := calibrate.CaptureOptions{Batch: r.o.Batch, Workers: r.o.Workers, Progress: func(done, total int) {
 		r.progress("capture", done, total)
 	}}
-	r.stats, err = r.p.Measure(ctx, r.e, r.trunk, r.src, r.o.Settings.Refit != "none", o)
+	src := r.src
+	if r.o.Settings.Refit != "none" {
+		src, _ = splitSource(r.src, HeldOut) // what judges the merge has no part in it
+	}
+	r.stats, err = r.p.Measure(ctx, r.e, r.trunk, src, r.o.Settings.Refit != "none", o)
 	return err
 }
 
@@ -182,7 +186,7 @@ func (r *run) finish(res *Result) error {
 	if _, err := rewrite.ShareAgain(res.Model); err != nil {
 		return err
 	}
-	if err := r.p.describe(res.Model, r.o); err != nil {
+	if err := r.p.describe(res.Model, res.Merged, r.o); err != nil {
 		return err
 	}
 	size, err := cost.AtBatch(res.Model, 1)

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"sort"
+	"strings"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/transform/match"
@@ -39,7 +40,7 @@ func Preset(method string) (Settings, error) {
 	s, ok := presets[method]
 	if !ok {
 		return s, fault.New(fault.Usage, "unknown_method", "there is no method %q", method).
-			WithHint("methods: %v", Methods())
+			WithHint("methods: %s", strings.Join(Methods(), ", "))
 	}
 	s.Method = method
 	return s, nil
@@ -88,7 +89,7 @@ func (s Settings) check() error {
 		}
 		if !ok {
 			return fault.New(fault.Usage, "unknown_setting", "there is no --%s %q", c.axis, c.value).
-				WithHint("choose one of %v", c.allowed)
+				WithHint("choose one of %s", strings.Join(c.allowed, ", "))
 		}
 	}
 	return nil
