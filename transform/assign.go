@@ -8,11 +8,16 @@ import (
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
-// Assign matches the features of every space of the trunk.
+// Assign matches the features of every space of the trunk, at its own width.
 func (p *Prepared) Assign(t *merge.Trunk, stats *Statistics, o Settings) (merge.Assignments, error) {
+	return p.assign(t, stats, o, nil)
+}
+
+// assign is Assign with planned widths, nil for the spaces' own.
+func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned map[*space.Space]int) (merge.Assignments, error) {
 	as := merge.Assignments{}
 	for _, sp := range t.Analysis.Spaces {
-		a, err := p.assignSpace(sp, t, stats, o)
+		a, err := p.assignSpace(sp, t, stats, o, planned[sp])
 		if err != nil {
 			return nil, fault.Wrap(fault.As(err).Kind, "match_failed", err, "space %q", sp.Name)
 		}
@@ -21,7 +26,7 @@ func (p *Prepared) Assign(t *merge.Trunk, stats *Statistics, o Settings) (merge.
 	return as, p.assignHeads(as, t, stats, o)
 }
 
-func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings) (merge.Assignment, error) {
+func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, width int) (merge.Assignment, error) {
 	widths := make([]int, len(p.Sources.Models))
 	for i := range widths {
 		widths[i] = sp.Dim
@@ -29,7 +34,7 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 	if o.Match == "halves" && !t.Identical[sp] && sp.Mode == space.Zip {
 		return randomHalves(sp, o, widths)
 	}
-	z, err := matchSpace(sp, t, stats, o, widths)
+	z, err := matchSpace(sp, t, stats, o, widths, width)
 	if err != nil {
 		return merge.Assignment{}, err
 	}
@@ -137,7 +142,7 @@ func moments(stats *Statistics, sp *space.Space) *calibrate.Moments {
 
 // matchSpace chooses who joins whom. Spaces that are identical in all models, or were not measured (padded
 // constants), are shared as they are; a space that may only be permuted never merges features of one model.
-func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, widths []int) (match.Zip, error) {
+func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, widths []int, width int) (match.Zip, error) {
 	switch {
 	case t.Identical[sp], o.Match == "identity":
 		return match.Identity(widths)
@@ -148,11 +153,17 @@ func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, 
 	}
 	m := moments(stats, sp)
 	if m == nil {
+		if width > 0 && width != sp.Dim {
+			return match.Zip{}, fault.New(fault.Unsupported, "not_measured", "its width cannot change: it could not be measured")
+		}
 		return match.Identity(widths)
 	}
 	f := match.Features{Widths: widths, Mean: m.Mean, Cov: m.Cov}
 	mo := o.matchOptions()
+	mo.Width = width
 	switch {
+	case width > 0 && width != sp.Dim: // only zip has other widths than the models'
+		return match.Greedy(f, mo)
 	case o.Match == "random", o.Match == "halves":
 		mo.Seed += uint64(sp.ID)
 		return match.Random(f, mo)

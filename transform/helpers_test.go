@@ -187,12 +187,29 @@ func randomSamples(n int, input string, dims ...int64) samples {
 	}}
 }
 
-// permutations draws an order of the features of each space of a trunk.
+// permutations draws an order of the features of each space of a trunk. Heads move as a whole, those of one
+// group together.
 func permutations(trunk *merge.Trunk, seed uint64) map[*space.Space][]int {
 	r := rand.New(rand.NewPCG(seed, 1))
-	out := map[*space.Space][]int{}
+	out, heads := map[*space.Space][]int{}, map[int][]int{}
 	for _, s := range trunk.Analysis.Spaces {
-		out[s] = r.Perm(s.Dim)
+		if s.Heads == 0 {
+			out[s] = r.Perm(s.Dim)
+			continue
+		}
+		if heads[s.Group] == nil {
+			heads[s.Group] = r.Perm(s.Heads)
+		}
+		inside := s.Dim / s.Heads
+		for h := range s.Heads {
+			order := r.Perm(inside)
+			for f := range inside {
+				if s.InsideFixed {
+					order[f] = f
+				}
+				out[s] = append(out[s], heads[s.Group][h]*inside+order[f])
+			}
+		}
 	}
 	return out
 }

@@ -183,6 +183,7 @@ var zipSteps = []step{
 
 // permuteSteps bind a space to permutations.
 var permuteSteps = []step{
+	{"attention", single, attention},
 	{"softmax over channels", always, func(w *writer, a, b int) { w.cur = w.op("Softmax", w.cur, "axis=1") }},
 	{"mean over channels", always, func(w *writer, a, b int) {
 		w.cur = w.op("Sub", w.cur+", "+w.op("ReduceMean", w.cur, "axes=[1]"), "")
@@ -190,6 +191,34 @@ var permuteSteps = []step{
 	{"spatial attention", always, func(w *writer, a, b int) {
 		w.cur = w.op("Mul", w.cur+", "+w.op("Sigmoid", w.conv(w.cur, w.n, 1, 3), ""), "")
 	}},
+}
+
+// linear makes n features of tokens.
+func (w *writer) linear(from string, in, n int) string {
+	m := w.op("MatMul", from+", "+w.init(fmt.Sprintf("%d,%d", in, n)), "")
+	return w.op("Add", m+", "+w.init(fmt.Sprint(n), -0.5, 0.5), "")
+}
+
+// attention lets the positions look at each other, in 2 heads of 3 features.
+func attention(w *writer, a, b int) {
+	const heads, inside = 2, 3
+	positions := w.s * w.s
+	tokens := w.op("Transpose", w.op("Reshape", w.cur+", "+w.ints(4, w.n, positions), ""), "perm=[0,2,1]")
+	split := func(perm string) string {
+		h := w.op("Reshape", w.linear(tokens, w.n, heads*inside)+", "+w.ints(4, positions, heads, inside), "")
+		if a%3 == 0 { // a scale for the features inside, the same for all heads
+			h = w.op("Mul", h+", "+w.init(fmt.Sprint(inside), 0.5, 1.5), "")
+		}
+		return w.op("Transpose", h, "perm="+perm)
+	}
+	q, k, v := split("[0,2,1,3]"), split("[0,2,3,1]"), split("[0,2,1,3]")
+	p := w.op("Softmax", w.op("MatMul", q+", "+k, ""), "axis=-1")
+	o := w.op("Transpose", w.op("MatMul", p+", "+v, ""), "perm=[0,2,1,3]")
+	o = w.linear(w.op("Reshape", o+", "+w.ints(4, positions, heads*inside), ""), heads*inside, w.n)
+	if b%2 == 0 {
+		o = w.op("LayerNormalization", w.op("Add", o+", "+tokens, "")+", "+w.init(fmt.Sprint(w.n), 0.5, 1.5)+", "+w.init(fmt.Sprint(w.n), -1, 1), "axis=-1")
+	}
+	w.cur = w.op("Reshape", w.op("Transpose", o, "perm=[0,2,1]")+", "+w.ints(4, w.n, w.s, w.s), "")
 }
 
 // drawPlan draws a network of up to 7 steps.
@@ -243,7 +272,7 @@ func (p plan) text(s style) string {
 	if s.reverse {
 		slices.Reverse(w.inits)
 	}
-	return fmt.Sprintf("opset 13\ninput %sx %s[4,3,8,8]\n%s\n%s\noutput %sy %s[4,%d]\n",
+	return fmt.Sprintf("opset 17\ninput %sx %s[4,3,8,8]\n%s\n%s\noutput %sy %s[4,%d]\n",
 		s.prefix, s.dtype, strings.Join(w.inits, "\n"), strings.Join(w.nodes, "\n"), s.prefix, s.dtype, s.classes)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/refit"
 	"github.com/onnx-zip/onnx-zip/transform/rewrite"
+	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
 // Options say how Merge runs. Settings must come from Preset.
@@ -57,6 +58,7 @@ func (p *Prepared) trunk(o Options) (*merge.Trunk, error) {
 	if err != nil {
 		return nil, err
 	}
+	cut.Distinct = o.Budget > 0
 	return merge.FindTrunk(p.Sources, cut)
 }
 
@@ -67,21 +69,23 @@ func (p *Prepared) Merge(ctx context.Context, e calibrate.Engine, src calibrate.
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	o.Rename = p.ownNames(o.Rename)
 	r := &run{p: p, e: e, src: src, o: o, clock: map[string]float64{}}
 	return r.merge(ctx)
 }
 
 // run is one Merge.
 type run struct {
-	p     *Prepared
-	e     calibrate.Engine
-	src   calibrate.Source
-	o     Options
-	trunk *merge.Trunk
-	stats *Statistics
-	as    merge.Assignments
-	clock map[string]float64
-	truth map[string]output // the sources' outputs on held-out samples, once they were needed
+	p      *Prepared
+	e      calibrate.Engine
+	src    calibrate.Source
+	o      Options
+	trunk  *merge.Trunk
+	stats  *Statistics
+	as     merge.Assignments
+	widths map[*space.Space]int // planned for a budget; nil: each space keeps its own
+	clock  map[string]float64
+	truth  map[string]output // the sources' outputs on held-out samples, once they were needed
 }
 
 func (r *run) merge(ctx context.Context) (*Result, error) {
@@ -103,7 +107,12 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 		}
 	}
 	if err := r.timed("match", func() (err error) {
-		r.as, err = r.p.Assign(r.trunk, r.stats, r.o.Settings)
+		if r.o.Budget > 0 {
+			if r.widths, err = r.p.planWidths(r.trunk, r.o.Budget, r.o.Rename); err != nil {
+				return err
+			}
+		}
+		r.as, err = r.p.assign(r.trunk, r.stats, r.o.Settings, r.widths)
 		return err
 	}); err != nil {
 		return nil, err

@@ -10,14 +10,15 @@ import (
 
 // Settings are the choices of a merge on its three axes. Start from Preset and change what you like.
 type Settings struct {
-	Method    string  `json:"method"`         // the preset they started from
-	Match     string  `json:"match"`          // who joins whom: zip, zipit, permute, identity, random, halves, full, none
-	Represent string  `json:"represent"`      // what a merged feature imitates: mean, select, base
-	Base      string  `json:"base,omitempty"` // with represent=base: the head whose features stay as they are
-	Refit     string  `json:"refit"`          // none, repair, ls
-	Alpha     float64 `json:"alpha"`          // repeated-merge penalty of zip (zipit: the paper's α)
-	Beta      float64 `json:"beta"`           // same-model budget of zip (zipit: the paper's β)
-	Seed      uint64  `json:"seed"`           // of random matching and of the choice of samples
+	Method    string  `json:"method"`           // the preset they started from
+	Match     string  `json:"match"`            // who joins whom: zip, zipit, permute, identity, random, halves, full, none
+	Represent string  `json:"represent"`        // what a merged feature imitates: mean, select, base
+	Base      string  `json:"base,omitempty"`   // with represent=base: the head whose features stay as they are
+	Refit     string  `json:"refit"`            // none, repair, ls
+	Alpha     float64 `json:"alpha"`            // repeated-merge penalty of zip (zipit: the paper's α)
+	Beta      float64 `json:"beta"`             // same-model budget of zip (zipit: the paper's β)
+	Budget    float64 `json:"budget,omitempty"` // FLOPs relative to one source; 0: every space keeps its width
+	Seed      uint64  `json:"seed"`             // of random matching and of the choice of samples
 }
 
 // presets are the methods, each a point on the three axes.

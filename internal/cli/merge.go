@@ -77,6 +77,15 @@ func (m *merging) checkFlags(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if f.budget != "" {
+		if s.Budget, err = transform.ParseBudget(f.budget); err != nil {
+			return err
+		}
+	}
+	if len(m.files) < 2 && !(s.Budget > 0 && s.Budget < 1) {
+		return usage("arguments", "2 model files or more are needed, %d given", len(m.files)).
+			WithHint("onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx; one model can be shrunk by --budget 0.5x")
+	}
 	if err := f.engine.check(); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type mergeFlags struct {
 	heads, rename        []string
 	mapInput             []string
 	method, until        string
+	budget               string
 	match, represent     string
 	base, refit          string
 	alpha, beta          float64
@@ -43,14 +44,15 @@ The verdict at the end follows from the figures that are printed:
 const mergeExample = `  onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx
   onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx --until 60% \
       --test test.npz --classes a=0,2,3,5,8 --classes b=1,4,6,7,9 --max-drop 3
-  onnx-zip merge a.onnx b.onnx -o both.onnx --method ensemble`
+  onnx-zip merge a.onnx b.onnx -o both.onnx --method ensemble
+  onnx-zip merge a.onnx -o small.onnx --data calib.npz --budget 0.5x`
 
 func (a *app) mergeCommand() *cobra.Command {
 	f := &mergeFlags{}
 	cmd := &cobra.Command{
 		Use: "merge A B [C…] -o OUT", Short: "Merge models into one file",
 		Long: mergeLong, Example: mergeExample, DisableFlagsInUseLine: true,
-		Args:              atLeast(2, "onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx"),
+		Args:              atLeast(1, "onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx"),
 		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			m := &merging{a: a, f: f, files: files, seconds: map[string]float64{}}
@@ -95,6 +97,7 @@ func (f *mergeFlags) defineData(s *pflag.FlagSet) {
 func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
 	s.StringVar(&f.method, "method", transform.DefaultMethod, "`NAME`: a preset of the settings below (default: best): "+strings.Join(transform.Methods(), ", "))
 	s.StringVar(&f.until, "until", "", "`CUT`: end the trunk there: cut:7 (see inspect), a share of the FLOPs (60%), or values (V1,V2; b:V for head b's names)")
+	s.StringVar(&f.budget, "budget", "", "`SIZE`: FLOPs of the merged model relative to one source, like 0.5x or 1.25x (default: every space keeps its width); below 1x a single model can be given, to be shrunk")
 	s.StringVar(&f.match, "match", "", "`NAME`: who joins whom: "+strings.Join(transform.Matches, ", "))
 	s.StringVar(&f.represent, "represent", "", "`NAME`: what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
 	s.StringVar(&f.base, "base", "", "`HEAD`: whose trunk is kept by --represent base and --method graft (default: the first)")

@@ -49,17 +49,19 @@ T_MAIN = {
     "autoencoder": 13, "fpn": 13, "yolo_anchors": 12, "yolo_dfl": 16, "mlp": 13, "mlp_norm": 17, "mlp_mixer": 17,
     "vit": 17, "deit": 13, "swin": 17, "torch_encoder": 14, "bert": 14, "bert_mlm": 17, "distilbert": 13, "gpt2": 13,
     "gpt": 17, "llama": 17, "wav2vec2": 14, "hubert": 17, "lstm": 13, "conv_gru": 13, "conv1d_kws": 13,
+    "scripted_cell": 13,
 }
 
 # The same by the dynamo exporter.
 D_MAIN = {
-    "resnet18": 18, "resnet50": 18, "resnext": 18, "cifar_resnet": 18, "wide_resnet": 18, "preact_resnet": 20,
-    "vgg_bn": 18, "alexnet": 20, "squeezenet": 18, "googlenet": 18, "densenet": 18, "mobilenet_v2": 18, "mobilenet_v3": 18,
-    "efficientnet": 20, "shufflenet_v2": 18, "regnet_y": 18, "convnext": 18, "ghostnet": 20, "unet": 18,
-    "unet_bilinear": 20, "deeplab": 18, "autoencoder": 18, "fpn": 18, "yolo_anchors": 18, "yolo_dfl": 20, "mlp": 18,
-    "mlp_norm": 20, "mlp_mixer": 18, "vit": 18, "deit": 20, "swin": 18, "torch_encoder": 18, "bert": 18, "distilbert": 18,
-    "bert_mlm": 20, "gpt2": 18, "gpt": 20, "llama": 18, "wav2vec2": 18, "hubert": 20, "lstm": 18, "conv_gru": 18,
-    "conv1d_kws": 18,
+    "resnet18": 18, "resnet34": 20, "resnet50": 18, "resnext": 18, "cifar_resnet": 18, "wide_resnet": 18,
+    "preact_resnet": 20, "vgg": 18, "vgg_bn": 18, "alexnet": 20, "lenet": 18, "squeezenet": 18, "googlenet": 18,
+    "inception_v3": 18, "densenet": 18, "mobilenet_v2": 18, "mobilenet_v3": 18, "efficientnet": 20,
+    "shufflenet_v2": 18, "regnet_y": 18, "convnext": 18, "ghostnet": 20, "unet": 18, "unet_bilinear": 20,
+    "deeplab": 18, "lraspp": 18, "autoencoder": 18, "fpn": 18, "yolo_anchors": 18, "yolo_dfl": 20, "mlp": 18,
+    "mlp_norm": 20, "mlp_mixer": 18, "vit": 18, "deit": 20, "swin": 18, "torch_encoder": 18, "bert": 18,
+    "bert_mlm": 20, "distilbert": 18, "gpt2": 18, "gpt": 20, "llama": 18, "wav2vec2": 18, "hubert": 20, "lstm": 18,
+    "conv_gru": 18, "conv1d_kws": 18,
 }
 
 # … as pairs where that export differs in form, else b alone, beside the TorchScript exports.
@@ -104,8 +106,8 @@ def recipes():
     for arch in ("resnet18", "vit"):
         add(arch, "d18-static", "b", by="d", opset=18, static=True, note=fixed)
     add("unet", "t13-hw", by="t", opset=13, axes={2: "height", 3: "width"}, note="height and width are free too")
-    add("unet", "d18-hw", "b", by="d", opset=18, axes={2: "height", 3: "width"}, scale=8,
-        note="height and width are free too (multiples of 8)")
+    add("unet", "d18-hw", "b", by="d", opset=18, axes={2: "height", 3: "width"}, scale=4,
+        note="height and width are free too (multiples of 4)")
     add("resnet18", "t13-norm", by="t", opset=13, normalise=True,
         note="reads pixels in 0..1 and normalises inside the graph; a and b have different mean and deviation")
 
@@ -204,6 +206,8 @@ def torch_model(name):
     if r.get("normalise"):
         mean, std = {"a": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "b": ((0.5, 0.52, 0.48), (0.5, 0.55, 0.45))}[r["letter"]]
         model = torch.nn.Sequential(zoo_nets.Normalise(mean, std), model).eval()
+    if arch.scripted:
+        model = torch.jit.script(model)
     inputs = [list(i) for i in arch.inputs]
     if r.get("axes"):
         for i in inputs:
@@ -563,7 +567,13 @@ def check(work, name):
     while "of" in RECIPES[base]:
         base = RECIPES[base]["of"]
     m = onnx.load(path)
-    onnx.checker.check_model(str(path), full_check=not r.get("refuse"))
+    checker = "passes"
+    try:
+        onnx.checker.check_model(str(path), full_check=not r.get("refuse"))
+    except Exception as e:  # ONNX Runtime writes LayerNormalization under an opset that does not have it
+        if r.get("op") != "fused":
+            raise
+        checker = str(e).splitlines()[0]
     raw = path.read_bytes()
     for word in (b"/usr/", b"/tmp/", b"/home/", b"/root/", b"site-packages"):
         assert word not in raw, f"the file contains {word}"
@@ -631,7 +641,7 @@ def check(work, name):
     if r.get("op") == "external":
         data = work / f"{name}.data"
         entry["data"] = {"file": data.name, "bytes": data.stat().st_size, "sha256": sha256_of(data)}
-    entry["checked"] = {"engine": run.engine, "batches": batches, "max_diff": float(f"{worst:.1e}"),
+    entry["checked"] = {"checker": checker, "engine": run.engine, "batches": batches, "max_diff": float(f"{worst:.1e}"),
                         "moved_by_other_inputs": float(f"{moved:.1e}")}
     return entry
 

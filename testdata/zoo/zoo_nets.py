@@ -144,7 +144,7 @@ def resnet(block, layers, **kwargs):
 def vgg(batch_norm):
     def build(classes):
         from torchvision.models import vgg as tv
-        with shrunk(16, n512=16, n25088=784, n4096=24):
+        with shrunk(16, n512=12, n25088=588, n4096=24):
             features = tv.make_layers([64, "M", 128, 128, "M", 256, 512, "M"], batch_norm=batch_norm)
             return tv.VGG(features, num_classes=classes, init_weights=False)
     return build
@@ -152,7 +152,7 @@ def vgg(batch_norm):
 
 def alexnet(classes):
     import torchvision
-    with shrunk(16, n4096=24):
+    with shrunk(16, n256=10, n9216=360, n4096=24):
         return torchvision.models.AlexNet(num_classes=classes)
 
 
@@ -202,9 +202,9 @@ def mobilenet_v3(classes):
 def efficientnet(classes):
     from torchvision.models.efficientnet import EfficientNet, MBConvConfig
     blocks = [  # expansion, kernel, stride, in, out, layers
-        (1, 3, 1, 8, 8, 1), (6, 3, 2, 8, 8, 2), (6, 5, 2, 8, 8, 2), (6, 3, 2, 8, 16, 2), (6, 5, 1, 16, 16, 1),
-        (6, 5, 2, 16, 16, 1), (6, 3, 1, 16, 24, 1)]
-    return EfficientNet([MBConvConfig(*b) for b in blocks], dropout=0.2, num_classes=classes, last_channel=48)
+        (1, 3, 1, 8, 8, 1), (6, 3, 2, 8, 8, 2), (6, 5, 2, 8, 8, 2), (4, 3, 2, 8, 16, 1), (4, 5, 1, 16, 16, 1),
+        (4, 5, 2, 16, 16, 1), (6, 3, 1, 16, 24, 1)]
+    return EfficientNet([MBConvConfig(*b) for b in blocks], dropout=0.2, num_classes=classes, last_channel=40)
 
 
 def shufflenet_v2(classes):
@@ -322,7 +322,7 @@ def wide_resnet(classes):
 class UNet(nn.Module):
     """U-Net with BatchNorm: two convolutions a level, ConvTranspose up, the skip is concatenated."""
 
-    def __init__(self, classes, width=4, depth=3):
+    def __init__(self, classes, width=6, depth=2):
         super().__init__()
         def double(cin, cout):
             return nn.Sequential(*conv_bn(cin, cout), *conv_bn(cout, cout))
@@ -346,7 +346,7 @@ class UNet(nn.Module):
 class UNetBilinear(UNet):
     """The same with bilinear Resize and a 1x1 convolution instead of ConvTranspose."""
 
-    def __init__(self, classes, width=4, depth=3):
+    def __init__(self, classes, width=6, depth=2):
         super().__init__(classes, width, depth)
         self.up = nn.ModuleList(
             nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), nn.Conv2d(2 * c, c, 1))
@@ -683,6 +683,26 @@ class LstmClassifier(nn.Module):
         return self.fc(F.relu(self.hidden(y[:, -1])))
 
 
+class ScriptedCell(nn.Module):
+    """A recurrent cell written as a loop, and a branch: exported from torch.jit.script as Loop and If."""
+
+    def __init__(self, classes, c=12):
+        super().__init__()
+        self.embed, self.w, self.u = nn.Linear(10, 16), nn.Linear(16, c), nn.Linear(c, c)
+        self.short, self.long, self.fc = nn.Linear(c, 16), nn.Linear(c, 16), nn.Linear(16, classes)
+
+    def forward(self, x):
+        x = torch.relu(self.embed(x))
+        h = torch.zeros(x.size(0), 12)
+        for t in range(x.size(1)):
+            h = torch.tanh(self.w(x[:, t]) + self.u(h))
+        if x.size(1) > 6:
+            h = self.long(h)
+        else:
+            h = self.short(h)
+        return self.fc(torch.relu(h))
+
+
 class ConvGru(nn.Module):
     """Speech-like: 1-D convolutions over a spectrum, a GRU, a label for every step."""
 
@@ -727,6 +747,7 @@ class Arch:
     source: str = "written here"
     title: str = ""
     gain: float = 1.3
+    scripted: bool = False  # torch.jit.script before the export
 
 
 def image(size=32, channels=3):
@@ -797,6 +818,8 @@ ARCHS = {
     "hubert": Arch("audio", hubert, [("input_values", "f32", ("batch", 800))], [("logits", BATCH)], source=HF,
                    title="HuBERT CTC (LayerNorm between the convolutions, pre-norm)"),
     "lstm": Arch("rnn", LstmClassifier, [("input_ids", 64, ("batch", 12))], LOGITS, title="two bidirectional LSTM layers"),
+    "scripted_cell": Arch("rnn", ScriptedCell, [("input", "f32", ("batch", "sequence", 10))], LOGITS, scripted=True,
+                          title="recurrent cell as a Loop, with an If"),
     "conv_gru": Arch("rnn", ConvGru, [("input", "f32", ("batch", 20, 24))], [("log_probs", BATCH)], title="Conv1d and GRU, CTC-like"),
     "conv1d_kws": Arch("audio", DepthwiseKws, [("input", "f32", ("batch", 20, 32))], LOGITS,
                        title="depthwise separable Conv1d network"),

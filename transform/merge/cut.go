@@ -15,6 +15,8 @@ type Cut struct {
 	Values []string
 	// None shares nothing: the ensemble.
 	None bool
+	// Distinct treats weights that are identical in all models like others: widths then may change.
+	Distinct bool
 }
 
 // apply removes from t what the cut leaves to the heads.

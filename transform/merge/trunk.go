@@ -25,6 +25,7 @@ type Trunk struct {
 	// Exact says that all of the trunk is identical: the merged model is equal to every source.
 	Exact bool
 
+	distinct  bool
 	in        map[int]bool // by group
 	identical map[int]bool // groups that compute the same in every model, bit for bit
 }
@@ -43,7 +44,7 @@ func (t *Trunk) Has(s *Sources, n *onnx.Node) bool {
 
 // FindTrunk returns the largest trunk that can be shared, or the part of it that cut leaves.
 func FindTrunk(s *Sources, cut Cut) (*Trunk, error) {
-	t := &Trunk{in: map[int]bool{}, identical: map[int]bool{}}
+	t := &Trunk{in: map[int]bool{}, identical: map[int]bool{}, distinct: cut.Distinct}
 	values := map[string]bool{} // trunk values, in model 0's names
 	for _, row := range s.Pairing.Inputs {
 		values[row[0]] = true
@@ -105,7 +106,7 @@ func (t *Trunk) consider(s *Sources, k int, values map[string]bool) {
 			return // behind the end of the trunk
 		}
 	}
-	t.identical[k] = t.isIdentical(s, k)
+	t.identical[k] = !t.distinct && t.isIdentical(s, k)
 	if why := t.obstacle(s, k); why != "" {
 		t.Ends = append(t.Ends, End{Node: onnx.NodeName(n), Why: why})
 		return
@@ -247,7 +248,7 @@ func (t *Trunk) analyze(s *Sources) {
 	t.Analysis.Spaces = slices.DeleteFunc(t.Analysis.Spaces, func(sp *space.Space) bool { return sp.Mode == space.Pinned })
 	t.Identical = map[*space.Space]bool{}
 	for _, sp := range t.Analysis.Spaces {
-		t.Identical[sp] = true
+		t.Identical[sp] = !t.distinct
 	}
 	t.Exact = true
 	for _, k := range t.Groups {

@@ -11,7 +11,7 @@ import (
 // samplesPerWeight is how many positions a fit takes for each weight behind an output, if there are so many;
 // minPositions the least. Beyond about sixteen the result does not change (docs/refit.md).
 var (
-	samplesPerWeight = 12
+	samplesPerWeight = 8
 	minPositions     = 8000
 )
 

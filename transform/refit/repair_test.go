@@ -24,7 +24,7 @@ type fixture struct {
 	trunk    *merge.Trunk
 	stats    *transform.Statistics
 	as       merge.Assignments
-	src      calibrate.Source
+	src      data.Source
 }
 
 func load(t *testing.T, pair string, samples int) *fixture {
@@ -64,10 +64,28 @@ func check(t *testing.T, err error) {
 	}
 }
 
-func (f *fixture) repaired(t *testing.T, o refit.Options) (*merge.Merged, []refit.Outcome) {
+// build merges without a refit.
+func (f *fixture) build(t *testing.T) *merge.Merged {
 	t.Helper()
 	m, err := merge.Build(f.prepared.Sources, f.trunk, f.as, merge.Options{})
 	check(t, err)
+	return m
+}
+
+// fitted refits by least squares; every tenth sample is held out.
+func (f *fixture) fitted(t *testing.T, o refit.Options) (*merge.Merged, []refit.Fit) {
+	t.Helper()
+	fit, held, err := data.Split(f.src, 10)
+	check(t, err)
+	m := f.build(t)
+	fits, err := f.prepared.LeastSquares(context.Background(), f.engine, f.trunk, f.as, m, fit, held, o)
+	check(t, err)
+	return m, fits
+}
+
+func (f *fixture) repaired(t *testing.T, o refit.Options) (*merge.Merged, []refit.Outcome) {
+	t.Helper()
+	m := f.build(t)
 	out, err := f.prepared.Repair(context.Background(), f.engine, f.trunk, f.as, f.stats, m, f.src, nil, o)
 	check(t, err)
 	return m, out

@@ -1,0 +1,122 @@
+package transform
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/onnx/cost"
+	"github.com/onnx-zip/onnx-zip/transform/match"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/space"
+)
+
+// budgetSteps bounds the search for widths: each step halves the interval of the common factor.
+const budgetSteps = 12
+
+// planWidths scales the widths of all spaces that may be zipped by one factor, the largest at which the
+// merged model needs at most budget times the FLOPs of one source (the mean of the sources). FLOPs of dense layers
+// grow with the square of the width. Errors: fault.Usage where the budget is that of the ensemble or more,
+// fault.Unsupported where even the narrowest model is dearer.
+func (p *Prepared) planWidths(t *merge.Trunk, budget float64, rename map[string]string) (map[*space.Space]int, error) {
+	var total float64
+	for _, m := range p.Sources.Models {
+		c, err := cost.AtBatch(m.Model, 1)
+		if err != nil {
+			return nil, err
+		}
+		total += float64(c.FLOPs)
+	}
+	n := float64(len(p.Sources.Models))
+	limit := budget * total / n
+	if n > 1 && limit >= total {
+		return nil, fault.New(fault.Usage, "budget_too_large", "a budget of %gx is that of the ensemble of %.0f models", budget, n).
+			WithHint("use --method ensemble: it loses nothing")
+	}
+	best, low, high := map[*space.Space]int(nil), 0.0, n
+	for step := range budgetSteps {
+		factor := (low + high) / 2
+		if step == 0 {
+			factor = high
+		}
+		widths := p.scaled(t, factor)
+		flops, err := p.flopsAt(t, widths, rename)
+		if err != nil {
+			return nil, err
+		}
+		if flops <= limit {
+			best, low = widths, factor
+			if step == 0 {
+				break
+			}
+		} else {
+			high = factor
+		}
+	}
+	if best == nil {
+		return nil, fault.New(fault.Unsupported, "budget_too_small", "no width of the zippable spaces brings the model to %gx", budget).
+			WithHint("`onnx-zip inspect` shows which spaces cannot change their width")
+	}
+	return best, nil
+}
+
+// scaled multiplies the widths of spaces that may be zipped.
+func (p *Prepared) scaled(t *merge.Trunk, factor float64) map[*space.Space]int {
+	out := map[*space.Space]int{}
+	for _, sp := range t.Analysis.Spaces {
+		out[sp] = sp.Dim
+		if sp.Mode == space.Zip && sp.Fixed == "" {
+			out[sp] = min(max(int(math.Round(factor*float64(sp.Dim))), 1), sp.Dim*len(p.Sources.Models))
+		}
+	}
+	return out
+}
+
+// flopsAt counts the FLOPs of a merged model of those widths.
+func (p *Prepared) flopsAt(t *merge.Trunk, widths map[*space.Space]int, rename map[string]string) (float64, error) {
+	as := merge.Assignments{}
+	for sp, w := range widths {
+		z := match.Zip{Width: w}
+		for k := range sp.Dim * len(p.Sources.Models) {
+			if w == sp.Dim {
+				z.Of = append(z.Of, k%sp.Dim)
+			} else {
+				z.Of = append(z.Of, k*w/(sp.Dim*len(p.Sources.Models)))
+			}
+		}
+		as[sp] = merge.Average(z)
+	}
+	m, err := merge.Build(p.Sources, t, as, merge.Options{Rename: rename})
+	if err != nil {
+		return 0, err
+	}
+	c, err := cost.AtBatch(m.Model, 1)
+	return float64(c.FLOPs), err
+}
+
+// ownNames lets a single model that is shrunk keep the names of its outputs.
+func (p *Prepared) ownNames(rename map[string]string) map[string]string {
+	if len(p.Sources.Models) > 1 {
+		return rename
+	}
+	out := map[string]string{}
+	src := p.Sources.Models[0]
+	for _, v := range src.Index.Graph.GetOutput() {
+		out[src.Head+":"+v.GetName()] = v.GetName()
+	}
+	for k, v := range rename {
+		out[k] = v
+	}
+	return out
+}
+
+// ParseBudget reads "0.5x" or "1.25x": FLOPs relative to one source.
+func ParseBudget(s string) (float64, error) {
+	var b float64
+	var rest string
+	if n, _ := fmt.Sscanf(s, "%g%s", &b, &rest); n != 2 || rest != "x" || !(b > 0) || math.IsInf(b, 0) {
+		return 0, fault.New(fault.Usage, "bad_budget", "--budget %s is no share of one model's FLOPs", s).
+			WithHint("give it like 0.5x or 1.25x")
+	}
+	return b, nil
+}

@@ -1,0 +1,15 @@
+package refit
+
+// SetSamples changes how many positions fits take, for measurements, and returns a function that undoes it.
+func SetSamples(perWeight, least int) func() {
+	w, m := samplesPerWeight, minPositions
+	samplesPerWeight, minPositions = perWeight, least
+	return func() { samplesPerWeight, minPositions = w, m }
+}
+
+// SetRidges changes the ridges to choose from.
+func SetRidges(r ...float64) func() {
+	old := ridges
+	ridges = r
+	return func() { ridges = old }
+}
