@@ -89,6 +89,11 @@ func matchModelHeads(as merge.Assignments, spaces []*space.Space, stats *Statist
 	if err != nil {
 		return err
 	}
+	for h := range place {
+		if spaces[0].HeadsFixed {
+			place[h] = h
+		}
+	}
 	for s, sp := range spaces {
 		d := sp.Dim / heads
 		for mine, first := range place {

@@ -109,7 +109,7 @@ func alive(m *calibrate.Moments, n int) (live []bool, distinct bool) {
 // checkZip zips the twins by their statistics and fails unless the model comes out again. It reports
 // false where the features are not distinct, or silent where not quiet, so that the property claims nothing. Outputs
 // are compared on samples that were measured: what is dead there may live elsewhere.
-func (w *twins) checkZip(t fataler, e calibrate.Engine, src samples, batch int, quiet bool) bool {
+func (w *twins) checkZip(t fataler, e calibrate.Engine, src samples, batch int, quiet bool, tolerance float64) bool {
 	t.Helper()
 	stats, err := w.p.Measure(context.Background(), e, w.trunk, src, false, calibrate.CaptureOptions{})
 	if err != nil {
@@ -142,7 +142,7 @@ func (w *twins) checkZip(t fataler, e calibrate.Engine, src samples, batch int, 
 		}
 	}
 	merged := build(t, w.p, w.trunk, as)
-	newChecker(t, e, w.p, src.batch(0, batch)).check(t, w.p, merged, 1e-6)
+	newChecker(t, e, w.p, src.batch(0, batch)).check(t, w.p, merged, tolerance)
 	if exact {
 		w.checkBits(t, merged, as)
 	}
@@ -180,7 +180,7 @@ func TestZipWithPermutedCopyIsTheModel(t *testing.T) {
 				t.Fatalf("%s: no feature is silenced", name)
 			}
 			w := newTwins(t, m, 3)
-			if !w.checkZip(t, e, randomSamples(128, "input", 1, 28, 28), 3, true) {
+			if !w.checkZip(t, e, randomSamples(128, "input", 1, 28, 28), 3, true, 1e-6) {
 				t.Errorf("%s: the features are not distinct", name)
 			}
 		}
@@ -197,7 +197,7 @@ func TestZipWithPermutedCopyOfRandomNetworks(t *testing.T) {
 		plan := drawPlan(rt, slices.Concat(zipSteps, permuteSteps))
 		rt.Log(describe(plan))
 		w := newTwins(rt, plan.model(t, style{seed: 1}), rapid.Uint64().Draw(rt, "seed"))
-		if w.checkZip(rt, e, randomSamples(64, "x", 3, 8, 8), 4, false) {
+		if w.checkZip(rt, e, randomSamples(64, "x", 3, 8, 8), 4, false, tolerance) {
 			claimed++
 		}
 	})

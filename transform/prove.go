@@ -123,7 +123,10 @@ func (v *prover) compare(name string, p *Prepared, t *merge.Trunk, as merge.Assi
 			}
 		}
 	}
-	proof.Passed = proof.Deviation <= proofLimit
+	if t := v.want[proof.Output]; t != nil {
+		proof.Limit = max(proofLimit, tolerance[t.DType]) // half precision rounds more
+	}
+	proof.Passed = proof.Deviation <= proof.Limit
 	return m, proof, nil
 }
 
@@ -182,6 +185,11 @@ func (v *prover) permutations(t *merge.Trunk) merge.Assignments {
 		case sp.Heads > 0:
 			if heads[sp.Group] == nil {
 				heads[sp.Group] = v.rng.Perm(sp.Heads)
+				for h := range sp.Heads {
+					if sp.HeadsFixed {
+						heads[sp.Group][h] = h
+					}
+				}
 			}
 			of = v.headOrder(sp, heads[sp.Group])
 		}

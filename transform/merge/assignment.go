@@ -62,7 +62,7 @@ func (as Assignments) segmentSize(seg space.Segment) int {
 }
 
 // stays is true of positions that no assignment moves: aligned ones, and pinned features, which are in a
-// trunk only where all models have the same.
+// trunk only where all models have the same, or tied to positions that mean the same.
 func stays(seg space.Segment) bool { return seg.Space == nil || seg.Space.Mode == space.Pinned }
 
 // check reports an assignment that does not fit its space.
@@ -115,7 +115,7 @@ func keepsHeads(a Assignment, s *space.Space, models int) bool {
 		seen := map[int]bool{}
 		for f := range s.Dim {
 			to := a.Of[i*s.Dim+f]
-			if to/inside != a.Of[i*s.Dim+f/inside*inside]/inside || seen[to] || s.InsideFixed && to%inside != f%inside {
+			if to/inside != a.Of[i*s.Dim+f/inside*inside]/inside || seen[to] || s.InsideFixed && to%inside != f%inside || s.HeadsFixed && to/inside != f/inside {
 				return false
 			}
 			seen[to] = true

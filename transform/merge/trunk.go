@@ -240,7 +240,7 @@ func (t *Trunk) prune(s *Sources) {
 }
 
 // analyze finds the trunk's own spaces, and which of them are identical in all models. Pinned spaces are
-// left out of the list: they are in a trunk only where all models have the same there, and stay.
+// left out of the list: no assignment moves them.
 func (t *Trunk) analyze(s *Sources) {
 	t.Analysis = space.Analyze(s.inputs(), s.Pairing, space.Options{
 		Keep: func(_ int, n *onnx.Node) bool { return t.Has(s, n) },

@@ -125,6 +125,7 @@ func (a *analyzer) result() *Analysis {
 			}
 		}
 	}
+	fixHeads(out.Spaces)
 	return out
 }
 

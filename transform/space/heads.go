@@ -113,7 +113,7 @@ func fixInside(p, q run) bool {
 
 // exportHeads fills in what a space says of heads.
 func (a *analyzer) exportHeads(s *Space, b *block) {
-	if b.heads == nil || b.parts != nil {
+	if b.heads == nil {
 		return
 	}
 	s.Heads, s.InsideFixed = b.heads.count, b.heads.inside
@@ -125,4 +125,17 @@ func (a *analyzer) exportHeads(s *Space, b *block) {
 		a.groups[g] = len(a.groups)
 	}
 	s.Group = a.groups[g]
+}
+
+// fixHeads fixes the heads of every group that has a pinned member.
+func fixHeads(spaces []*Space) {
+	pinned := map[int]bool{}
+	for _, s := range spaces {
+		if s.Heads > 0 && s.Mode == Pinned {
+			pinned[s.Group] = true
+		}
+	}
+	for _, s := range spaces {
+		s.HeadsFixed = s.Heads > 0 && pinned[s.Group]
+	}
 }

@@ -1,5 +1,7 @@
 package space
 
+import "slices"
+
 // maxCopies bounds how often a block may be repeated by an outer axis of a product (a Flatten of
 // H·W·C): beyond it the features are pinned rather than the layout blown up.
 const maxCopies = 1 << 14
@@ -201,6 +203,29 @@ func batchedHeads(axes []axis, in, out []dim) (first, second axis, ok bool) {
 	return head, inside, ok
 }
 
+// layBatch lays an unknown number of samples and heads on one axis, [N, h] → [N·h], or takes them apart again.
+func layBatch(axes []axis, in, out []dim, result []axis) bool {
+	switch {
+	case len(in) == 2 && len(out) == 1 && in[0].size < 0 && out[0].size < 0:
+		x, heads := resolve(axes[0]), slices.Clone(resolve(axes[1]))
+		if !x.isAligned() || len(heads) != 1 || heads[0].part != HeadPart || heads[0].many || heads[0].inner != 1 {
+			return false
+		}
+		heads[0].many = true
+		result[0] = heads
+		return true
+	case len(in) == 1 && len(out) == 2 && out[0].size < 0:
+		heads := slices.Clone(resolve(axes[0]))
+		if len(heads) != 1 || !heads[0].many || heads[0].b.find().heads.count != out[1].size {
+			return false
+		}
+		heads[0].many = false
+		result[0], result[1] = aligned(-1), heads
+		return true
+	}
+	return false
+}
+
 // joinLast recognises heads, beside an unknown number of samples or not, and what is inside them as the last two
 // axes, which the result has as one.
 func joinLast(axes []axis, out dim) (whole axis, ok bool) {
@@ -260,11 +285,14 @@ func suffix(axes []axis, in, out []dim, result []axis) (bad []axis) {
 			axes, in, out = axes[:len(in)-2], in[:len(in)-2], out[:last] // the samples, if any, are aligned
 			continue
 		}
-		if in[len(in)-1].size <= 0 || !in[len(in)-1].same(out[last]) {
+		if !in[len(in)-1].same(out[last]) {
 			break
 		}
 		result[last] = axes[len(in)-1]
 		axes, in, out = axes[:len(in)-1], in[:len(in)-1], out[:last]
+	}
+	if layBatch(axes, in, out, result) {
+		return nil
 	}
 	for k := range axes {
 		if !axes[k].isAligned() {

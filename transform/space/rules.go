@@ -4,8 +4,8 @@ package space
 type rule func(c *call)
 
 // rules is the table: what each operator of the default domain does to axes. Operators that are not
-// here pin. docs/operators.md explains the notation and how to add a row; rules_test.go holds a case for
-// each row, and TestRulesHaveCases fails for a row without one.
+// here pin. docs/operators.md explains the notation and how to add a row; testdata/rules.txt holds a
+// case for each row, and TestRulesHaveCases fails for a row without one.
 //
 // In the einsum-like rows a letter is an axis, the same letter the same features. "*" stands for the
 // axes that a window slides over (they must hold no features), "." for leading axes passed through,

@@ -56,6 +56,8 @@ type Space struct {
 	Heads int
 	// Group numbers the spaces whose heads can be exchanged together only (queries, keys and values).
 	Group int
+	// HeadsFixed says that the heads must keep their order: they are tied to some that are pinned.
+	HeadsFixed bool
 	// InsideFixed says that the features inside a head must keep their order (rotary embeddings).
 	InsideFixed bool
 }
