@@ -3,6 +3,7 @@ package refit
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -139,7 +140,11 @@ func (l *fitter) node(ctx context.Context, k int) error {
 		f.Enough = enough
 	}
 	variance := max(l.held.targets.varianceOf(k), math.SmallestNonzeroFloat32)
-	tries, err := l.tries(p, systems, variance)
+	lambdas := ridges
+	if f.Enough > 0 {
+		lambdas = slices.Concat(ridges, strongRidges)
+	}
+	tries, err := l.tries(p, systems, variance, lambdas)
 	if err != nil {
 		return err
 	}
@@ -147,7 +152,7 @@ func (l *fitter) node(ctx context.Context, k int) error {
 	if err != nil {
 		return err
 	}
-	best := choose(tries, errors, variance, &f)
+	best := choose(tries, errors, variance, lambdas, &f)
 	l.fits = append(l.fits, f)
 	if best == nil {
 		return nil
@@ -163,7 +168,7 @@ const exact = 1e-10
 
 // tries are what the held-out samples choose from, for each group: no correction, and one for each ridge
 // unless the merge is exact already.
-func (l *fitter) tries(p *problem, systems []*normal, variance float64) ([][]*correction, error) {
+func (l *fitter) tries(p *problem, systems []*normal, variance float64, lambdas []float64) ([][]*correction, error) {
 	tries := [][]*correction{make([]*correction, len(systems))}
 	limit := exact
 	if w := find(l.merged.Graph(), p.Weight); nothing[onnx.DType(w.GetDataType())] > 0 {
@@ -176,7 +181,7 @@ func (l *fitter) tries(p *problem, systems []*normal, variance float64) ([][]*co
 	if left <= limit*variance {
 		return tries, nil
 	}
-	for range ridges {
+	for range lambdas {
 		tries = append(tries, make([]*correction, len(systems)))
 	}
 	workers := l.workers // for the ridges, or the groups
@@ -184,7 +189,7 @@ func (l *fitter) tries(p *problem, systems []*normal, variance float64) ([][]*co
 		workers = 1
 	}
 	return tries, parallel(l.workers, 0, len(systems), func(g int) error {
-		fits, err := systems[g].fits(l.products.solve, workers)
+		fits, err := systems[g].fits(l.products.solve, lambdas, workers)
 		for k, c := range fits {
 			tries[k+1][g] = c
 		}
@@ -193,7 +198,7 @@ func (l *fitter) tries(p *problem, systems []*normal, variance float64) ([][]*co
 }
 
 // choose takes for each group the try with the least error; nil where all groups are best left alone.
-func choose(tries [][]*correction, errors [][]float64, variance float64, f *Fit) []*correction {
+func choose(tries [][]*correction, errors [][]float64, variance float64, lambdas []float64, f *Fit) []*correction {
 	best := make([]*correction, len(tries[0]))
 	changed := false
 	for g := range best {
@@ -206,7 +211,7 @@ func choose(tries [][]*correction, errors [][]float64, variance float64, f *Fit)
 		f.Before += errors[0][g] / variance
 		f.After += errors[at][g] / variance
 		if best[g] = tries[at][g]; best[g] != nil {
-			f.Lambda = max(f.Lambda, ridges[at-1])
+			f.Lambda = max(f.Lambda, lambdas[at-1])
 			changed = true
 		}
 	}

@@ -84,21 +84,25 @@ func (c *correction) append(flat []float32, d, o int) []float32 {
 }
 
 // ridges are strengths relative to the mean of S's diagonal. Held-out samples choose one of them for each node:
-// less overfits, more shrinks too much.
-var ridges = []float64{1e-3, 1e-2, 3e-2, 1e-1, 1}
+// less overfits, more shrinks too much, and finer steps change nothing (docs/refit.md). Where positions are few,
+// the strong ones are tried too.
+var (
+	ridges       = []float64{1e-3, 1e-2, 1e-1}
+	strongRidges = []float64{3e-1, 1}
+)
 
-// fits solves ΔW = C(S + λ·tr(S)/d·I)⁻¹, Δb = r̄ − ΔW·x̄ for each λ of ridges, so many at once. The corrections
+// fits solves ΔW = C(S + λ·tr(S)/d·I)⁻¹, Δb = r̄ − ΔW·x̄ for each λ, so many at once. The corrections
 // shrink towards none; one that cannot be computed (S has no variance, or is not finite) is nil.
-func (m *normal) fits(solve solver, workers int) ([]*correction, error) {
-	out := make([]*correction, len(ridges))
+func (m *normal) fits(solve solver, lambdas []float64, workers int) ([]*correction, error) {
+	out := make([]*correction, len(lambdas))
 	s, c := m.centred()
 	scale := s.trace() / float64(m.d)
 	if !(scale > 0) || math.IsInf(scale, 0) {
 		return out, nil
 	}
 	x, r := m.means()
-	err := parallel(workers, 0, len(ridges), func(k int) error {
-		w, err := solve(s, c, ridges[k]*scale)
+	err := parallel(workers, 0, len(lambdas), func(k int) error {
+		w, err := solve(s, c, lambdas[k]*scale)
 		if w != nil && w.finite() {
 			out[k] = &correction{w: w, b: bias(w, x, r)}
 		}

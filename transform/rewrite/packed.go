@@ -26,22 +26,23 @@ func unpack(m *onnx.Model, r *Record) error {
 
 // packed is a Reshape that opens an axis of parts, and what reads it.
 type packed struct {
-	reshape, transpose *onnx.Node
-	target             []int64 // of the Reshape
-	at                 int     // the axis of parts in the Reshape's result
-	size               int64   // features of a part
-	picks              map[int64]string
-	gone               []*onnx.Node // nodes that pick the parts
+	reshape *onnx.Node
+	target  []int64          // of the Reshape
+	perm    []int64          // of the Transpose behind
+	at      int              // the axis of parts in the Reshape's result
+	size    int64            // features of a part
+	picks   map[int64]string // part → the value that it becomes
+	gone    []*onnx.Node     // nodes between, and those that pick the parts
 }
 
 // packedAt recognises the pattern, nil where n does not begin it.
 func (e *editor) packedAt(n *onnx.Node) *packed {
-	if !isOp(n, "Reshape") || e.opset() < 10 || !e.soleReader(n.Output[0]) || onnx.AttrInt(n, "allowzero", 0) != 0 {
+	if !isOp(n, "Reshape") || e.opset() < 10 || !e.soleReader(n.Output[0]) {
 		return nil
 	}
 	target, ok := e.ints(input(n, 1))
 	rank := e.rank(n.Input[0])
-	if !ok || rank < 2 || len(target) < rank+1 {
+	if !ok || rank < 2 || len(target) < rank+1 || onnx.AttrInt(n, "allowzero", 0) != 0 && slices.Contains(target, 0) {
 		return nil
 	}
 	p := &packed{reshape: n, target: target, at: rank - 1, size: 1, picks: map[int64]string{}}
@@ -54,18 +55,80 @@ func (e *editor) packedAt(n *onnx.Node) *packed {
 	if d := e.value(n.Input[0]).Dims[rank-1]; target[p.at] < 2 || target[p.at] > 4 || !d.Is(target[p.at]*p.size) {
 		return nil
 	}
-	p.transpose = e.uses[n.Output[0]][0].Node
-	perm := onnx.AttrInts(p.transpose, "perm")
-	if !isOp(p.transpose, "Transpose") || len(perm) != len(target) || e.outputs[p.transpose.Output[0]] {
+	value, ok := e.transposed(p)
+	if !ok || e.outputs[value] {
 		return nil
 	}
-	axis := int64(slices.Index(perm, int64(p.at)))
-	for _, u := range e.uses[p.transpose.Output[0]] {
+	axis := int64(slices.Index(p.perm, int64(p.at)))
+	for _, u := range e.uses[value] {
 		if !e.pick(p, u.Node, axis) {
 			return nil
 		}
 	}
 	return p
+}
+
+// transposed follows the Reshape through a Transpose, which may stand between an Unsqueeze and a Squeeze of the
+// same axis, and returns the value behind.
+func (e *editor) transposed(p *packed) (string, bool) {
+	next := func(value string) *onnx.Node {
+		if !e.soleReader(value) {
+			return nil
+		}
+		return e.uses[value][0].Node
+	}
+	n := next(p.reshape.Output[0])
+	unit := int64(-1)
+	if isOp(n, "Unsqueeze") {
+		axes, ok := listOf(e, n, "axes", 1)
+		if !ok || len(axes) != 1 || axes[0] < 0 {
+			return "", false
+		}
+		unit = axes[0]
+		p.gone = append(p.gone, n)
+		n = next(n.Output[0])
+	}
+	perm := slices.Clone(onnx.AttrInts(n, "perm"))
+	if !isOp(n, "Transpose") || len(perm) == 0 {
+		return "", false
+	}
+	p.gone = append(p.gone, n)
+	value := n.Output[0]
+	if unit >= 0 {
+		n = next(value)
+		axes, ok := []int64(nil), false
+		if isOp(n, "Squeeze") {
+			axes, ok = listOf(e, n, "axes", 1)
+		}
+		if !ok || len(axes) != 1 {
+			return "", false
+		}
+		if axes[0] < 0 {
+			axes = []int64{axes[0] + int64(len(perm))}
+		}
+		if at := slices.Index(perm, unit); int64(at) != axes[0] {
+			return "", false
+		}
+		perm = without(perm, unit)
+		p.gone = append(p.gone, n)
+		value = n.Output[0]
+	}
+	p.perm = perm
+	return value, len(perm) == len(p.target)
+}
+
+// without drops an axis from a permutation.
+func without(perm []int64, axis int64) []int64 {
+	var out []int64
+	for _, a := range perm {
+		switch {
+		case a > axis:
+			out = append(out, a-1)
+		case a < axis:
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // pick notes the parts that a reader of the transposed value takes.
@@ -105,15 +168,7 @@ func (e *editor) pick(p *packed, n *onnx.Node, axis int64) bool {
 // divide puts a chain of its own in the place of every part.
 func (e *editor) divide(p *packed) {
 	target := slices.Delete(slices.Clone(p.target), p.at, p.at+1)
-	var perm []int64
-	for _, a := range onnx.AttrInts(p.transpose, "perm") {
-		switch {
-		case a > int64(p.at):
-			perm = append(perm, a-1)
-		case a < int64(p.at):
-			perm = append(perm, a)
-		}
-	}
+	perm := without(p.perm, int64(p.at))
 	x := p.reshape.Input[0]
 	var news []*onnx.Node
 	for part := range p.target[p.at] {
@@ -131,7 +186,7 @@ func (e *editor) divide(p *packed) {
 				[]string{cut, e.addConstant(base("shape"), onnx.FromInt64(target, int64(len(target))))}, []string{shaped}),
 			onnx.NewNode("Transpose", e.freshNode(base("order")), []string{shaped}, []string{out}, onnx.Ints("perm", perm...)))
 	}
-	for _, n := range append(p.gone, p.transpose) {
+	for _, n := range p.gone {
 		e.replace(n)
 	}
 	e.replace(p.reshape, news...)
