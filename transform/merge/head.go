@@ -18,7 +18,9 @@ func (b *builder) head(i int) error {
 	b.out.Values = append(b.out.Values, values)
 	for _, n := range b.headNodes(i) {
 		clone := onnx.Clone(n)
-		clone.Name = proto.String(b.scoped(i, n.GetName()))
+		if n.GetName() != "" { // a name is optional, but must be unique
+			clone.Name = proto.String(b.scoped(i, n.GetName()))
+		}
 		for slot, in := range n.GetInput() {
 			name, err := b.headInput(i, n, slot, in)
 			if err != nil {

@@ -37,6 +37,10 @@ func TestMeasure(t *testing.T) {
 			measureLS(t, pair, "8·d, at least 2000")
 			undo()
 		}
+	case "repair":
+		for _, pair := range []string{"fmnist_mlp", "fmnist_vgg", "fmnist_resnet20"} {
+			measureRepair(t, pair)
+		}
 	case "ridges":
 		for _, pair := range []string{"fmnist_vgg", "fmnist_resnet20"} {
 			for _, grid := range [][]float64{{1e-4}, {1e-3}, {1e-2}, {3e-2}, {1e-1}, {1}, {1e-2, 1e-1}, {1e-3, 1e-2, 1e-1}, {1e-3, 1e-2, 3e-2, 1e-1, 1}} {
@@ -92,6 +96,29 @@ func measureMethods(t *testing.T, pair string) {
 			}
 			fmt.Println("|")
 		}
+	}
+}
+
+// measureRepair repairs on fewer samples than the targets were measured on.
+func measureRepair(t *testing.T, pair string) {
+	f := load(t, pair, 640)
+	fit, _, err := data.Split(f.src, 10)
+	check(t, err)
+	for _, method := range []string{"zip", "zipit", "permute"} {
+		s, err := transform.Preset(method)
+		check(t, err)
+		f.as, err = f.prepared.Assign(f.trunk, f.stats, s)
+		check(t, err)
+		fmt.Printf("| %s | %s ", pair, method)
+		for _, n := range []int{64, 128, 256, 384, 576} {
+			few, err := data.Sample(fit, n, 1)
+			check(t, err)
+			m := f.build(t)
+			_, err = f.prepared.Repair(context.Background(), f.engine, f.trunk, f.as, f.stats, m, few, nil, refit.Options{Workers: 2})
+			check(t, err)
+			fmt.Printf("| %s ", f.accuracy(t, m))
+		}
+		fmt.Println("|")
 	}
 }
 

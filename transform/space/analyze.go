@@ -27,6 +27,7 @@ func Analyze(inputs []Input, p *pair.Pairing, o Options) *Analysis {
 	for range inputs {
 		a.vals = append(a.vals, map[string][]axis{})
 		a.roles = append(a.roles, map[string][]Role{})
+		a.common = append(a.common, map[string]bool{})
 	}
 	for i := range inputs {
 		a.model(i)
@@ -41,6 +42,7 @@ type analyzer struct {
 	opts    Options
 	vals    []map[string][]axis // model → value or parameter → axes
 	roles   []map[string][]Role // model → parameter → roles
+	common  []map[string]bool   // model → values that are the same in every model
 	reads   []Read
 	blocks  int
 	groups  map[*headGroup]int

@@ -18,7 +18,15 @@ type call struct {
 // apply runs the node's rule; a node without one, or whose rule gives up, pins all that it touches.
 func (c *call) apply() {
 	r, known := rules[c.n.GetOpType()]
+	common := c.readsCommon()
+	defer func() { c.noteCommon(common) }()
 	switch {
+	case !known && common && !onnx.HasSubgraph(c.n) && !random[c.n.GetOpType()]:
+		for k, out := range c.n.GetOutput() { // whatever it does, it makes the same in every model
+			if out != "" {
+				c.setOut(k, c.a.alignedAxes(c.model, out))
+			}
+		}
 	case c.n.GetDomain() != "" && c.n.GetDomain() != "ai.onnx":
 		c.pinNode("is an operator of domain " + c.n.GetDomain() + ", which the analysis does not know")
 	case !known:
@@ -39,6 +47,36 @@ func (c *call) apply() {
 func (c *call) isRead(value string) bool {
 	ix := c.a.inputs[c.model].Index
 	return len(ix.Uses(value)) > 0 || ix.Output(value) != nil
+}
+
+// random are operators that make something else in every run.
+var random = map[string]bool{
+	"RandomNormal": true, "RandomNormalLike": true, "RandomUniform": true, "RandomUniformLike": true,
+	"Bernoulli": true, "Multinomial": true,
+}
+
+// readsCommon reports whether all that the node computes with has the same values in every model: inputs of the
+// graph, what was made of them without weights, and constants, which a trunk only shares where they are equal.
+func (c *call) readsCommon() bool {
+	for _, v := range onnx.Reads(c.n) {
+		ix := c.a.inputs[c.model].Index
+		if ix.Initializer(v) == nil && ix.Input(v) == nil && !c.a.common[c.model][v] {
+			return false
+		}
+	}
+	return true
+}
+
+// noteCommon notes that the outputs are the same in every model, unless the node has weights.
+func (c *call) noteCommon(common bool) {
+	for _, v := range c.n.GetInput() {
+		for _, role := range c.a.roles[c.model][v] {
+			common = common && role == None
+		}
+	}
+	for _, out := range c.n.GetOutput() {
+		c.a.common[c.model][out] = common && !random[c.n.GetOpType()]
+	}
 }
 
 func (c *call) ranksKnown() bool {
