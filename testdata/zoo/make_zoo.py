@@ -438,8 +438,9 @@ def post_f16(work, name, source):
 def post_external(work, name, source):
     import onnx
     (work / f"{name}.data").unlink(missing_ok=True)
-    onnx.save_model(onnx.load(source), work / f"{name}.onnx", save_as_external_data=True, all_tensors_to_one_file=True,
-                    location=f"{name}.data", size_threshold=256)
+    with contextlib.chdir(work):  # onnx looks for an old data file in the current folder
+        onnx.save_model(onnx.load(source), f"{name}.onnx", save_as_external_data=True, all_tensors_to_one_file=True,
+                        location=f"{name}.data", size_threshold=256)
 
 
 def post_qdq(work, name, source):
@@ -767,7 +768,7 @@ def main():
         for n in names:
             print(f"{n}\t{RECIPES[n]['by']}\t{RECIPES[n].get('note', '')}")
         return 0
-    work, out = Path(args.work), Path(args.out)
+    work, out = Path(args.work).resolve(), Path(args.out).resolve()
     work.mkdir(parents=True, exist_ok=True)
 
     if args.stage:  # in one of the interpreters
