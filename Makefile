@@ -56,6 +56,11 @@ generate: ## code and documentation that is made from other files
 	$(GO) run ./internal/tools/protogen onnx/internal/onnxpb onnx.proto
 	$(GO) run ./internal/tools/docgen docs
 
+.PHONY: readme
+readme: setup ## put what the demo prints into README.md
+	$(GO) run ./internal/tools/demo -program bin/onnx-zip >bin/demo.txt
+	sh tools/readme.sh bin/demo.txt
+
 .PHONY: generated
 generated: ## fails where `make generate` changes something
 	@before=$$(cksum $(GENERATED)); $(MAKE) -s generate; \

@@ -37,8 +37,9 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 	}
 	p := &Prepared{Originals: models}
 	var sources []*merge.Source
+	opset := highestOpset(models)
 	for i, m := range models {
-		s, log, err := prepareOne(m, heads[i])
+		s, log, err := prepareOne(m, heads[i], opset)
 		if err != nil {
 			return nil, fault.As(err).InFile(m.File)
 		}
@@ -48,20 +49,17 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 	for _, h := range heads[1:] {
 		po.MapInput = append(po.MapInput, o.MapInput[h])
 	}
-	if err := sameOpset(models); err != nil {
-		return nil, err
-	}
 	if p.Sources, err = merge.NewSources(sources, po); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-func prepareOne(m *onnx.Model, head string) (*merge.Source, rewrite.Log, error) {
+func prepareOne(m *onnx.Model, head string, opset int64) (*merge.Source, rewrite.Log, error) {
 	if err := rewrite.Refuse(m); err != nil {
 		return nil, nil, err
 	}
-	c, log, err := rewrite.Canonicalize(m)
+	c, log, err := commonForm(m, opset)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -76,15 +74,31 @@ func prepareOne(m *onnx.Model, head string) (*merge.Source, rewrite.Log, error) 
 	return &merge.Source{Head: head, Model: c, Index: ix, Shapes: shapes}, log, nil
 }
 
-// sameOpset refuses mixed operator sets: an operator's meaning may differ between them.
-func sameOpset(models []*onnx.Model) error {
-	for _, m := range models[1:] {
-		if a, b := models[0].Opset(""), m.Opset(""); a != b {
-			return fault.New(fault.Unsupported, "mixed_opsets", "uses opset %d, %s uses %d", b, models[0].File, a).
-				InFile(m.File).WithHint("export the models with the same opset")
-		}
+// commonForm canonicalises a model and raises it to an opset. Raising wants the canonical form (constants in
+// one place, axes counted from the front) and leaves another one.
+func commonForm(m *onnx.Model, opset int64) (*onnx.Model, rewrite.Log, error) {
+	c, log, err := rewrite.Canonicalize(m)
+	if err != nil || c.Opset("") == opset {
+		return c, log, err
 	}
-	return nil
+	if c, err = rewrite.Raise(c, opset); err != nil {
+		return nil, nil, err
+	}
+	c, more, err := rewrite.Canonicalize(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	log.Add(more)
+	return c, log, nil
+}
+
+// highestOpset is the opset that all models are brought to: an operator's meaning may differ between two.
+func highestOpset(models []*onnx.Model) int64 {
+	opset := int64(0)
+	for _, m := range models {
+		opset = max(opset, m.Opset(""))
+	}
+	return opset
 }
 
 var notInName = regexp.MustCompile(`[^A-Za-z0-9_]+`)

@@ -46,6 +46,13 @@ func (r *Record) add(more Record) {
 	}
 }
 
+// Add counts what a second rewriting of the same model did.
+func (l Log) Add(more Log) {
+	for i := range l {
+		l[i].add(more[i])
+	}
+}
+
 func newLog() Log {
 	log := make(Log, len(Passes))
 	for i, p := range Passes {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
-	"github.com/onnx-zip/onnx-zip/onnx/shape"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -49,8 +48,8 @@ func mixed(from, to int64, why string, args ...any) *fault.Error {
 		WithHint("export the models with the same opset")
 }
 
-// raiser rewrites node by node. Of the editor it uses the constants, the inferred shapes and the fresh
-// names, not the bookkeeping of readers: a value keeps its name and its meaning throughout.
+// raiser rewrites node by node. Of the editor it uses the constants, the inferred shapes (of the main
+// graph) and the fresh names, not the bookkeeping of readers: a value keeps its name and meaning throughout.
 type raiser struct {
 	*editor
 	from, to      int64
@@ -103,9 +102,6 @@ func (r *raiser) node(n *onnx.Node) *fault.Error {
 	return nil
 }
 
-// value is what is known of a value; nothing of those in subgraphs.
-func (r *raiser) known(name string) shape.Value { return r.editor.known[name] }
-
 // attributeToInput moves a list attribute into an input slot, if the node has it.
 func (r *raiser) attributeToInput(n *onnx.Node, attr string, slot int) {
 	if a := onnx.Attr(n, attr); a != nil {
@@ -125,7 +121,7 @@ func (r *raiser) setSlot(n *onnx.Node, slot int, value string) {
 
 // scalar adds a constant of one number of the type of n's first input; "" where that type is unknown.
 func (r *raiser) scalar(n *onnx.Node, name string, v float64) string {
-	dtype := r.known(input(n, 0)).DType
+	dtype := r.value(input(n, 0)).DType
 	if !dtype.IsFloat() {
 		return ""
 	}

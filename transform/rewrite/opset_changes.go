@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/shape"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -128,14 +129,13 @@ func refuseCeilWithPad(_ *raiser, n *onnx.Node) string {
 // one axis. They are the same where axis is the last or all behind it have size one; else the matrix is
 // made, and undone.
 func flattenedSoftmax(r *raiser, n *onnx.Node) string {
-	axis, x := onnx.AttrInt(n, "axis", 1), r.known(n.Input[0])
+	axis, x := onnx.AttrInt(n, "axis", 1), r.value(n.Input[0])
 	onnx.SetAttr(n, onnx.Int("axis", axis))
 	if axis == -1 {
 		return ""
 	}
-	if at, ok := normalAxis(axis, x.Rank()); ok && x.HasRank {
-		one := func(d dim) bool { return d.Is(1) }
-		if int(at) == x.Rank()-1 || !slices.ContainsFunc(x.Dims[at+1:], func(d dim) bool { return !one(d) }) {
+	if at, ok := normalAxis(axis, len(x.Dims)); ok && x.HasRank {
+		if !slices.ContainsFunc(x.Dims[at+1:], func(d shape.Dim) bool { return !d.Is(1) }) {
 			return ""
 		}
 	}
@@ -198,7 +198,7 @@ func gridSampleModes(_ *raiser, n *onnx.Node) string {
 
 // groupNormPerChannel: scale and bias, one number for each group until then, are per channel.
 func groupNormPerChannel(r *raiser, n *onnx.Node) string {
-	groups, x := onnx.AttrInt(n, "num_groups", 0), r.known(n.Input[0])
+	groups, x := onnx.AttrInt(n, "num_groups", 0), r.value(n.Input[0])
 	if groups < 1 || x.Rank() < 2 || !x.Dims[1].Known() || x.Dims[1].Size%groups != 0 {
 		return "the number of channels is not known"
 	}
