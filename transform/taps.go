@@ -37,15 +37,18 @@ func (p tapper) spaces(all bool) []calibrate.Tap {
 func spaceTap(sp *space.Space) string { return fmt.Sprintf("space %d", sp.ID) }
 func nodeTap(group int) string        { return fmt.Sprintf("node %d", group) }
 
-// find returns the last place where a contraction reads the space, or where else the trunk holds it.
+// find returns the last place where a contraction reads the space whole, or where else the trunk holds it: whole,
+// else (an NHWC Flatten holds it once for each position) in part.
 func (p tapper) find(sp *space.Space) (parts []calibrate.Part, ok bool) {
 	if all := p.findAll(sp); len(all) > 0 {
 		return all[0], true
 	}
-	for k := len(p.t.Groups) - 1; k >= 0; k-- {
-		for _, out := range p.s.Pairing.Nodes[p.t.Groups[k]][0].GetOutput() {
-			if parts, ok := p.parts(sp, out); ok {
-				return parts, true
+	for _, whole := range []bool{true, false} {
+		for k := len(p.t.Groups) - 1; k >= 0; k-- {
+			for _, out := range p.s.Pairing.Nodes[p.t.Groups[k]][0].GetOutput() {
+				if parts, ok := p.parts(sp, out, whole); ok {
+					return parts, true
+				}
 			}
 		}
 	}
@@ -63,7 +66,7 @@ func (p tapper) findAll(sp *space.Space) [][]calibrate.Part {
 			continue
 		}
 		seen[r.Value] = true
-		if parts, ok := p.parts(sp, r.Value); ok {
+		if parts, ok := p.parts(sp, r.Value, true); ok {
 			all = append(all, parts)
 		}
 	}
@@ -75,11 +78,18 @@ func (p tapper) inTrunk(value string) bool {
 	return n != nil && p.t.Has(p.s, n)
 }
 
-// parts describes the features of a space in a value (model 0's name) of every model.
-func (p tapper) parts(sp *space.Space, value string) ([]calibrate.Part, bool) {
+// parts describes the features of a space in a value (model 0's name) of every model. With whole, the value must
+// hold the space in one run: all there is of it.
+func (p tapper) parts(sp *space.Space, value string, whole bool) ([]calibrate.Part, bool) {
 	for axis, layout := range p.t.Analysis.Layouts(0, value) {
 		at := 0
+		if whole && occurrences(layout, sp) > 1 {
+			continue
+		}
 		for _, seg := range layout {
+			if seg.Space == sp && positions(layout)%seg.Inner != 0 {
+				break // runs of several kinds: this one cannot be told by features
+			}
 			if seg.Space == sp && seg.Part == space.Whole && at%seg.Inner == 0 {
 				parts, ok := p.inModels(value, calibrate.Part{Axis: axis, From: at / seg.Inner, Len: sp.Dim, Inner: seg.Inner})
 				return p.pool(parts, value, axis), ok
@@ -106,6 +116,28 @@ func (p tapper) inModels(value string, part calibrate.Part) ([]calibrate.Part, b
 		parts = append(parts, part)
 	}
 	return parts, true
+}
+
+func occurrences(l space.Layout, sp *space.Space) int {
+	n := 0
+	for _, seg := range l {
+		if seg.Space == sp {
+			n++
+		}
+	}
+	return n
+}
+
+// positions is the length of an axis, 0 where unknown.
+func positions(l space.Layout) int {
+	n := 0
+	for _, seg := range l {
+		if seg.Size < 0 {
+			return 0
+		}
+		n += seg.Size
+	}
+	return n
 }
 
 // pool averages over axes of a tapped value that hold other features (an MLP-Mixer's tokens beside channels): they
