@@ -15,7 +15,7 @@ help: ## this list
 
 .PHONY: demo
 demo: prerequisites ## merge two models of testdata/models and print what came out
-	@echo "make demo builds ./bin/onnx-zip (a minute the first time), then merges and measures for two minutes on 2 cores."
+	@echo "make demo builds ./bin/onnx-zip (a minute the first time), then merges and measures for one to two minutes on 2 cores."
 	@$(MAKE) -s setup
 	@$(GO) run ./internal/tools/demo -program bin/onnx-zip
 

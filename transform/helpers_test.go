@@ -230,6 +230,9 @@ func permuted(t fataler, p *transform.Prepared, trunk *merge.Trunk, orders map[*
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := p.Precision.Restore(m.Model); err != nil {
+		t.Fatal(err)
+	}
 	m.Model.File = "permuted.onnx"
 	return m.Model
 }

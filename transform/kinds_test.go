@@ -218,6 +218,9 @@ func TestHalfPrecision(t *testing.T) {
 	p := prepare(t, a, plan.model(t, style{seed: 2, dtype: "f16"}))
 	trunk := findTrunk(t, p, merge.Cut{})
 	m := build(t, p, trunk, full(t, p, trunk))
+	if err := p.Precision.Restore(m.Model); err != nil {
+		t.Fatal(err)
+	}
 	for _, w := range m.Model.Graph().GetInitializer() {
 		if d := onnx.DType(w.GetDataType()); d != onnx.Float16 {
 			t.Errorf("weight %q is of type %v", w.GetName(), d)

@@ -20,6 +20,8 @@ type Prepared struct {
 	Originals []*onnx.Model // as loaded
 	Sources   *merge.Sources
 	Log       []rewrite.Log // what canonicalisation did to each
+	// Precision is that of the sources, in which the merged model is written; Sources are in float32.
+	Precision rewrite.Precision
 }
 
 // PrepareOptions name the heads and pair the inputs.
@@ -39,7 +41,13 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 	var sources []*merge.Source
 	opset := highestOpset(models)
 	for i, m := range models {
-		s, log, err := prepareOne(m, heads[i], opset)
+		s, log, precision, err := prepareOne(m, heads[i], opset)
+		if i == 0 {
+			p.Precision = precision
+		}
+		if err == nil {
+			p.Precision, err = p.Precision.Join(precision)
+		}
 		if err != nil {
 			return nil, fault.As(err).InFile(m.File)
 		}
@@ -55,23 +63,26 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 	return p, nil
 }
 
-func prepareOne(m *onnx.Model, head string, opset int64) (*merge.Source, rewrite.Log, error) {
+func prepareOne(m *onnx.Model, head string, opset int64) (s *merge.Source, log rewrite.Log, p rewrite.Precision, err error) {
 	if err := rewrite.Refuse(m); err != nil {
-		return nil, nil, err
+		return nil, nil, p, err
 	}
-	c, log, err := commonForm(m, opset)
+	c, p, err := rewrite.ToFloat32(m)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, p, err
+	}
+	if c, log, err = commonForm(c, opset); err != nil {
+		return nil, nil, p, err
 	}
 	ix, err := onnx.NewIndex(c.Graph())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, p, err
 	}
 	shapes, err := shape.Infer(c, shape.Options{})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, p, err
 	}
-	return &merge.Source{Head: head, Model: c, Index: ix, Shapes: shapes}, log, nil
+	return &merge.Source{Head: head, Model: c, Index: ix, Shapes: shapes}, log, p, nil
 }
 
 // commonForm canonicalises a model and raises it to an opset. Raising wants the canonical form (constants in

@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
 	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/rewrite"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
@@ -36,8 +37,12 @@ const proofLimit = 1e-5
 //   - full_width: the model beside its permuted copy, all features kept, is both.
 //
 // src gives inputs; where nil, they are random. Errors are those of Prepare and of the engine; a property that
-// does not hold is no error but a Proof that has not passed.
+// does not hold is no error but a Proof that has not passed. Half precision is proved in float32.
 func Prove(ctx context.Context, e calibrate.Engine, m *onnx.Model, src calibrate.Source, seed uint64) ([]Proof, error) {
+	m, _, err := rewrite.ToFloat32(m)
+	if err != nil {
+		return nil, err
+	}
 	v := &prover{ctx: ctx, e: e, model: m, src: src, rng: rand.New(rand.NewPCG(seed, 1))}
 	if v.src == nil {
 		random, err := randomInputs(m, 64, seed)

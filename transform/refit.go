@@ -6,12 +6,14 @@ import (
 	"runtime"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
+	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/refit"
 )
 
 // RefitReport is what the refit did. A refit has candidates, from the strongest that was asked for to leaving
-// the merge as it is; the first that does not raise the error of the heads' outputs is kept.
+// the merge as it is; the first that does not raise the error of the heads' outputs is kept. With few samples
+// least squares has to beat repair too.
 type RefitReport struct {
 	Asked  string `json:"asked"`
 	Chosen string `json:"chosen"` // ls, repair, repair_guarded, none
@@ -19,9 +21,10 @@ type RefitReport struct {
 	// each candidate that was tried, "none" always among them.
 	Errors  map[string]float64 `json:"relative_error"`
 	HeldOut int                `json:"held_out_samples"`
-	Repairs []refit.Outcome    `json:"repairs,omitempty"`
-	Fits    []refit.Fit        `json:"fits,omitempty"`
-	// Enough is the number of samples that would do for every node, where some node had too few.
+	// Repairs or Fits are what the chosen way did to each node.
+	Repairs []refit.Outcome `json:"repairs,omitempty"`
+	Fits    []refit.Fit     `json:"fits,omitempty"`
+	// Enough is the number of samples that would do for every node, where least squares had too few.
 	Enough int `json:"samples_wanted,omitempty"`
 }
 
@@ -39,33 +42,61 @@ var candidates = map[string][]string{
 func (r *run) refit(ctx context.Context, res *Result) (*RefitReport, error) {
 	fit, held := splitSource(r.src, HeldOut)
 	rep := &RefitReport{Asked: r.o.Settings.Refit, Chosen: "none", Errors: map[string]float64{}, HeldOut: held.Samples()}
-	plain := res.Merged.Model.Clone()
-	verdict, err := r.judge(ctx, plain, held)
+	plain := *res.Merged
+	verdict, err := r.judge(ctx, plain.Model, held)
 	if err != nil {
 		return nil, err
 	}
-	rep.Errors["none"], res.Report.HeldOut = verdict.RelativeError(), verdict
-	for _, way := range candidates[r.o.Settings.Refit] {
+	res.Report.HeldOut = verdict
+	if held.Samples() > 0 {
+		rep.Errors["none"] = verdict.RelativeError()
+	} else if rep.Asked == "ls" {
+		rep.Enough = 2 * HeldOut
+	}
+	for _, way := range candidates[rep.Asked] {
 		if held.Samples() == 0 && way != "repair" {
 			continue // nothing could judge it
 		}
-		m := *res.Merged
-		m.Model = plain.Clone()
-		if err := r.try(ctx, way, &m, fit, held, rep); err != nil {
-			return nil, err
+		if rep.Chosen != "none" && (way != "repair" || r.src.Samples() >= fewSamples) {
+			break
 		}
-		verdict, err := r.judge(ctx, m.Model, held)
-		if err != nil {
+		m := plain
+		m.Model = plain.Model.Clone()
+		if err := r.candidate(ctx, way, &m, fit, held, rep, res); err != nil {
 			return nil, err
-		}
-		rep.Errors[way] = verdict.RelativeError()
-		if held.Samples() == 0 || rep.Errors[way] <= rep.Errors["none"] {
-			rep.Chosen, res.Merged.Model, res.Report.HeldOut = way, m.Model, verdict
-			return rep, nil
 		}
 	}
 	return rep, nil
 }
+
+// candidate refits m one way and keeps it if it is the best so far.
+func (r *run) candidate(ctx context.Context, way string, m *merge.Merged, fit, held calibrate.Source, rep *RefitReport, res *Result) error {
+	made := *rep
+	err := r.try(ctx, way, m, fit, held, &made)
+	if err != nil && way != "repair" && fault.As(err).Code == "too_few_samples" {
+		return nil // not one batch to judge it by
+	}
+	if err != nil {
+		return err
+	}
+	verdict, err := r.judge(ctx, m.Model, held)
+	if err != nil {
+		return err
+	}
+	rep.Enough = made.Enough
+	if held.Samples() > 0 {
+		rep.Errors[way] = verdict.RelativeError()
+	}
+	if held.Samples() == 0 || rep.Errors[way] <= rep.Errors[rep.Chosen] {
+		rep.Chosen, rep.Fits, rep.Repairs = way, made.Fits, made.Repairs
+		res.Merged.Model, res.Report.HeldOut = m.Model, verdict
+	}
+	return nil
+}
+
+// fewSamples is the number of samples below which least squares is compared with repair as well, not only with
+// leaving the merge as it is.
+const fewSamples = 100
 
 // try refits m one way.
 func (r *run) try(ctx context.Context, way string, m *merge.Merged, fit, held calibrate.Source, rep *RefitReport) (err error) {

@@ -173,6 +173,9 @@ func (r *run) addedOperators(m *onnx.Model) []string {
 func (p *Prepared) describe(m *onnx.Model, merged *merge.Merged, o Options) error {
 	var heads []string
 	for i, src := range p.Sources.Models {
+		for _, row := range p.Sources.Pairing.Inputs {
+			m.SetMetadata("onnx_zip.input."+src.Head+"."+row[i], row[0])
+		}
 		for k, out := range src.Index.Graph.GetOutput() {
 			m.SetMetadata("onnx_zip.output."+src.Head+"."+out.GetName(), merged.Outputs[i][k])
 		}

@@ -17,12 +17,15 @@ import (
 // Options say how Merge runs. Settings must come from Preset.
 type Options struct {
 	Settings
-	Until    string // see ParseUntil
-	Rename   map[string]string
-	Batch    int           // samples in a run of the engine; 0: the default
-	Workers  int           // runs at once; results do not depend on it
-	Refit    refit.Options // memory and scratch space of the refit
-	Controls bool          // with --refit ls: make the controls too, see Report.Controls
+	Until   string // see ParseUntil
+	Rename  map[string]string
+	Batch   int           // samples in a run of the engine; 0: the default
+	Workers int           // runs at once; results do not depend on it
+	Refit   refit.Options // memory and scratch space of the refit
+	// Joint adds an output over all classes of all heads, see AddJoint; Classes may name each head's entries.
+	Joint    bool
+	Classes  [][]string
+	Controls bool // with --refit ls: make the controls too, see Report.Controls
 	Progress func(stage string, done, total int)
 }
 
@@ -138,6 +141,11 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 			return nil, err
 		}
 	}
+	if r.o.Joint {
+		if err := AddJoint(ctx, r.e, res, r.src, r.o.Classes); err != nil {
+			return nil, err
+		}
+	}
 	return res, r.finish(res)
 }
 
@@ -189,9 +197,12 @@ func (r *run) timed(stage string, f func() error) error {
 	return err
 }
 
-// finish shares equal tensors again, adds metadata and fills in the report.
+// finish writes the weights in the sources' type, shares equal tensors again, adds metadata and fills in the report.
 func (r *run) finish(res *Result) error {
 	res.Model = res.Merged.Model
+	if err := r.p.Precision.Restore(res.Model); err != nil {
+		return err
+	}
 	if _, err := rewrite.ShareAgain(res.Model); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
+	"github.com/onnx-zip/onnx-zip/transform/rewrite"
 )
 
 // Check is one verification of a written file.
@@ -60,6 +61,9 @@ type verifier struct {
 	src    calibrate.Source
 	checks []Check
 	first  map[string]*onnx.Tensor // outputs for the first sample alone
+	// widened says that the engine cannot run the model in its own type, so that what it computes in float32
+	// is verified instead.
+	widened bool
 }
 
 // declarations compares the declared outputs with the sources'.
@@ -117,7 +121,11 @@ func (v *verifier) run(ctx context.Context, batch int64) error {
 		if err := finite(got); err != nil {
 			return err
 		}
-		v.compare(fmt.Sprintf("file %s, batch %d, against memory", way.name, batch), got, want)
+		name := way.name
+		if v.widened {
+			name += " in float32"
+		}
+		v.compare(fmt.Sprintf("file %s, batch %d, against memory", name, batch), got, want)
 	}
 	if v.first == nil {
 		v.first = want
@@ -150,13 +158,32 @@ func (v *verifier) againstSources(ctx context.Context, batch int64, feeds, got m
 	return nil
 }
 
+// outputs runs a model. One in bfloat16, for which ONNX Runtime has no kernels on the CPU, is run in float32
+// where the engine refuses it as it is.
 func (v *verifier) outputs(ctx context.Context, m *onnx.Model, unoptimized bool, feeds map[string]*onnx.Tensor) (map[string]*onnx.Tensor, error) {
+	if v.p.Precision.Type == onnx.BFloat16 && v.inFloat32(ctx, m) {
+		var err error
+		if m, _, err = rewrite.ToFloat32(m); err != nil {
+			return nil, err
+		}
+	}
 	s, err := v.e.Open(ctx, m, calibrate.SessionOptions{Threads: 1, Unoptimized: unoptimized})
 	if err != nil {
 		return nil, fault.Wrap(fault.Verification, "does_not_load", err, "the engine refuses the model")
 	}
 	defer s.Close()
 	return s.Run(ctx, feeds)
+}
+
+// inFloat32 reports whether the engine refuses the model.
+func (v *verifier) inFloat32(ctx context.Context, m *onnx.Model) bool {
+	s, err := v.e.Open(ctx, m, calibrate.SessionOptions{Threads: 1})
+	if err != nil {
+		v.widened = true
+		return true
+	}
+	s.Close()
+	return false
 }
 
 // feeds takes the first samples of the data, or makes normal random ones.

@@ -40,6 +40,7 @@ var rules = []struct {
 	{"transform/merge", []string{fault, "onnx/...", "transform/pair", "transform/space", "transform/match", "transform/rewrite"}},
 	{"transform/refit", []string{fault, "onnx/...", "calibrate", "transform/merge"}},
 	{"transform", []string{fault, "onnx/...", "calibrate", "transform/..."}},
+	{"internal/report", []string{fault, "onnx/...", "calibrate", "eval", "transform/..."}},
 	{"internal/cli", []string{fault, "onnx/...", "calibrate", "eval", "transform/...", "internal/..."}},
 	{"cmd/...", []string{"..."}},
 	{"internal/tools/...", []string{"..."}},

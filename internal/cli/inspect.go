@@ -164,12 +164,21 @@ func inspectionOf(p *transform.Prepared, t *merge.Trunk) (*inspection, error) {
 	return in, err
 }
 
-// shownSpaces are the trunk's, or all of the first model where nothing is shared.
+// shownSpaces are the trunk's and those that keep nodes out of it; of a single model, or where nothing is shared,
+// all of the first model's.
 func shownSpaces(p *transform.Prepared, t *merge.Trunk) []*space.Space {
-	if len(t.Groups) > 0 {
-		return t.Analysis.Spaces
+	if len(p.Sources.Models) == 1 || len(t.Groups) == 0 {
+		return p.Sources.Full.Spaces
 	}
-	return p.Sources.Full.Spaces
+	shown := append([]*space.Space(nil), t.Analysis.Spaces...)
+	for _, s := range p.Sources.Full.Spaces {
+		if s.Mode == space.Pinned && !s.Aligned {
+			pinned := *s
+			pinned.ID = len(shown)
+			shown = append(shown, &pinned)
+		}
+	}
+	return shown
 }
 
 func modelInfoOf(m *onnx.Model, head string) modelInfo {

@@ -30,7 +30,8 @@ func makeFile(kind, path string) error {
 		return saveModel(path, 4, onnx.NewNode("QuantizeLinear", "quant", []string{"x", "s"}, []string{"q"}),
 			onnx.NewNode("DequantizeLinear", "dequant", []string{"q", "s"}, []string{"y"}))
 	case "pinned":
-		return saveModel(path, 4, onnx.NewNode("Det", "strange", []string{"x"}, []string{"y"}))
+		return saveModel(path, 4, onnx.NewNode("MatMul", "weights", []string{"x", "w"}, []string{"features"}),
+			onnx.NewNode("Det", "strange", []string{"features"}, []string{"y"}))
 	case "wide":
 		return saveModel(path, 8, onnx.NewNode("Relu", "relu", []string{"x"}, []string{"y"}))
 	case "oldlib":
@@ -77,6 +78,9 @@ func saveModel(path string, width int64, nodes ...*onnx.Node) error {
 		Input:       []*onnx.ValueInfo{onnx.NewValueInfo("x", onnx.Float, shape)},
 		Output:      []*onnx.ValueInfo{onnx.NewValueInfo("y", onnx.Float, shape)},
 		Initializer: []*onnx.TensorProto{onnx.FromFloat32([]float32{0.1}).Proto("s")},
+	}
+	if nodes[0].GetOpType() == "MatMul" {
+		g.Initializer = append(g.Initializer, onnx.NewTensor(onnx.Float, width, width).Proto("w"))
 	}
 	p := &onnx.ModelProto{IrVersion: proto.Int64(8), Graph: g, OpsetImport: []*onnx.OpsetID{{Domain: proto.String(""), Version: proto.Int64(13)}}}
 	return onnx.Save(&onnx.Model{Proto: p}, path, onnx.SaveOptions{})

@@ -61,6 +61,7 @@ type mergeResult struct {
 	JudgedOn   string             `json:"agreement_data,omitempty"`
 	Output     string             `json:"output,omitempty"`   // the file that was written
 	Rejected   string             `json:"rejected,omitempty"` // where a refused model was saved
+	ReportFile string             `json:"report_file,omitempty"`
 	FileBytes  int64              `json:"file_bytes,omitempty"`
 	FileSHA256 string             `json:"file_sha256,omitempty"`
 	DryRun     bool               `json:"dry_run,omitempty"`
@@ -98,7 +99,7 @@ func (m *merging) checkFlags(cmd *cobra.Command) error {
 	if len(f.test) == 0 && (f.gates.maxDrop != nil || f.gates.minJoint != nil) {
 		return usage("gate_needs_test", "--max-drop and --min-joint need labelled data").WithHint("give it with --test FILE.npz, or use --min-agreement")
 	}
-	m.o = transform.Options{Settings: s, Until: f.until, Batch: f.engine.batch, Workers: f.engine.threads, Controls: f.gates.beatsControl}
+	m.o = transform.Options{Settings: s, Until: f.until, Batch: f.engine.batch, Workers: f.engine.threads, Controls: f.gates.beatsControl, Joint: f.joint}
 	m.o.Refit.Batch, m.o.Refit.Workers, m.o.Refit.Scratch = f.engine.batch, f.engine.threads, f.scratch
 	m.o.Refit.Memory, err = parseSize("memory", f.memory)
 	return err
@@ -116,9 +117,11 @@ func (m *merging) checkOutputs() error {
 		return err
 	}
 	if f.keepRejected != "" {
-		return onnx.CheckOutput(f.keepRejected, f.force)
+		if err := onnx.CheckOutput(f.keepRejected, f.force); err != nil {
+			return err
+		}
 	}
-	return nil
+	return m.checkReport()
 }
 
 // run goes through the stages; the earliest that fails decides.
@@ -211,7 +214,9 @@ func (m *merging) showShared() error {
 	m.a.paragraph("%s", settingsLine(m.o.Settings))
 	if m.f.gates.minShared != nil {
 		m.a.addGate(gateShared(*m.f.gates.minShared, m.result.Shares.FLOPs))
-		return m.a.gateError() // nothing later can mend it
+		if err := m.a.gateError(); err != nil { // nothing later can mend it
+			return m.writeReport(err)
+		}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 // mergeFlags are the flags of merge.
 type mergeFlags struct {
 	output, keepRejected string
+	report               string
 	force, dryRun        bool
 	data, test, classes  []string
 	dataset              dataFlags
@@ -19,6 +20,7 @@ type mergeFlags struct {
 	mapInput             []string
 	method, until        string
 	budget               string
+	joint                bool
 	match, represent     string
 	base, refit          string
 	alpha, beta          float64
@@ -81,7 +83,8 @@ func (a *app) mergeCommand() *cobra.Command {
 
 func (f *mergeFlags) defineOutput(s *pflag.FlagSet) {
 	s.StringVarP(&f.output, "output", "o", "", "`FILE`: where the merged model goes (required)")
-	s.BoolVar(&f.force, "force", false, "replace the file where it exists")
+	s.BoolVar(&f.force, "force", false, "replace files that exist")
+	s.StringVar(&f.report, "report", "", "`FILE.html`: where a page with all figures and pictures goes, also when a gate fails")
 	s.StringVar(&f.keepRejected, "keep-rejected", "", "`FILE`: where a model goes that a gate refused")
 	s.BoolVar(&f.dryRun, "dry-run", false, "check models and data, then stop")
 }
@@ -98,6 +101,7 @@ func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
 	s.StringVar(&f.method, "method", transform.DefaultMethod, "`NAME`: a preset of the settings below (default: best): "+strings.Join(transform.Methods(), ", "))
 	s.StringVar(&f.until, "until", "", "`CUT`: end the trunk there: cut:7 (see inspect), a share of the FLOPs (60%), or values (V1,V2; b:V for head b's names)")
 	s.StringVar(&f.budget, "budget", "", "`SIZE`: FLOPs of the merged model relative to one source, like 0.5x or 1.25x (default: every space keeps its width); below 1x a single model can be given, to be shrunk")
+	s.BoolVar(&f.joint, "joint", false, "add an output over all classes of all heads, each head's logits standardised on the data")
 	s.StringVar(&f.match, "match", "", "`NAME`: who joins whom: "+strings.Join(transform.Matches, ", "))
 	s.StringVar(&f.represent, "represent", "", "`NAME`: what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
 	s.StringVar(&f.base, "base", "", "`HEAD`: whose trunk is kept by --represent base and --method graft (default: the first)")
@@ -114,6 +118,7 @@ func (f *mergeFlags) completions(cmd *cobra.Command) {
 	complete(cmd, "refit", transform.Refits...)
 	complete(cmd, "device", "auto", "cpu", "cuda")
 	completeFiles(cmd, "output", "onnx")
+	completeFiles(cmd, "report", "html")
 	completeFiles(cmd, "data", "npz", "npy")
 	completeFiles(cmd, "test", "npz")
 }

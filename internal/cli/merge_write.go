@@ -34,13 +34,13 @@ func (m *merging) write(ctx context.Context) error {
 	m.judge()
 	if err := m.a.gateError(); err != nil {
 		m.printResult()
-		return m.keepRejected(err)
+		return m.writeReport(m.keepRejected(err))
 	}
 	if err := m.commit(staged); err != nil {
 		return err
 	}
 	m.printResult()
-	return nil
+	return m.writeReport(nil)
 }
 
 func (m *merging) commit(staged *onnx.Staged) error {

@@ -49,6 +49,7 @@ type app struct {
 	stderr *console
 
 	json, quiet, verbose bool
+	args                 []string // the command line, without the program's name
 
 	started bool // a command's own code was reached: what fails before is wrong usage
 	groups  map[*cobra.Command][]group
@@ -58,7 +59,7 @@ type app struct {
 // Run runs one command line and returns the process's exit code. Cancelling ctx ends it; the cause of the
 // cancellation, if it is an error of package fault, decides the code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, d Deps) (code int) {
-	a := &app{deps: d, stdout: stdout, stderr: newConsole(stderr), groups: map[*cobra.Command][]group{}}
+	a := &app{deps: d, args: args, stdout: stdout, stderr: newConsole(stderr), groups: map[*cobra.Command][]group{}}
 	a.doc = document{Schema: schema, Version: version(), Warnings: []warning{}}
 	a.json = asksForJSON(args) // also where the arguments cannot be parsed
 	defer func() {

@@ -63,7 +63,7 @@ func (d *Dataset) openFile() error {
 	}
 	d.atClose(f.Close)
 	var magic [6]byte
-	n, err := io.ReadFull(f, magic[:])
+	n, _ := io.ReadFull(f, magic[:]) // a file that is too short is told by what it begins with
 	switch {
 	case n >= 2 && string(magic[:2]) == "PK":
 		err = d.openNpz(f, info.Size())

@@ -184,12 +184,15 @@ func (t *Trunk) obstacle(s *Sources, k int) string {
 	return ""
 }
 
-// isOutput reports whether a value of group k is a graph output of any model. Outputs stay in the heads,
-// where each has its own name.
+// isOutput reports whether a value of group k is a graph output of any model, but for its type: a model of
+// half precision casts its outputs from float32. Outputs stay in the heads, where each has its own name.
 func (s *Sources) isOutput(k int, name string) bool {
 	for i := range s.Models {
 		other, _ := s.Pairing.Value(0, i, name)
-		if s.Models[i].Index.Output(other) != nil {
+		ix := s.Models[i].Index
+		if ix.Output(other) != nil || slices.ContainsFunc(ix.Uses(other), func(u onnx.Use) bool {
+			return u.Node.GetOpType() == "Cast" && ix.Output(u.Node.GetOutput()[0]) != nil
+		}) {
 			return true
 		}
 	}

@@ -160,25 +160,18 @@ func (l *fitter) node(ctx context.Context, k int) error {
 	return correctNode(l.merged, p, best)
 }
 
-// nothing is the relative squared error that counts as exact: that of rounding to a type.
-var nothing = map[onnx.DType]float64{onnx.Float16: 1e-6, onnx.BFloat16: 1e-4}
-
-// exact is for the types that are not in nothing.
+// exact is the relative squared error that counts as none: that of float32 rounding.
 const exact = 1e-10
 
 // tries are what the held-out samples choose from, for each group: no correction, and one for each ridge
 // unless the merge is exact already.
 func (l *fitter) tries(p *problem, systems []*normal, variance float64, lambdas []float64) ([][]*correction, error) {
 	tries := [][]*correction{make([]*correction, len(systems))}
-	limit := exact
-	if w := find(l.merged.Graph(), p.Weight); nothing[onnx.DType(w.GetDataType())] > 0 {
-		limit = nothing[onnx.DType(w.GetDataType())]
-	}
 	left := 0.0
 	for _, m := range systems {
 		left += m.energy()
 	}
-	if left <= limit*variance {
+	if left <= exact*variance {
 		return tries, nil
 	}
 	for range lambdas {

@@ -27,16 +27,27 @@ type fixture struct {
 	src      data.Source
 }
 
+// load zips a pair of testdata/models in full.
 func load(t *testing.T, pair string, samples int) *fixture {
 	t.Helper()
-	f := &fixture{engine: orttest.Engine(t)}
 	var loaded []*onnx.Model
 	for _, half := range []string{"a", "b"} {
 		m, err := onnx.Load(models + pair + "_" + half + ".onnx")
 		check(t, err)
 		loaded = append(loaded, m)
 	}
-	inputs, err := data.Inputs(loaded[0])
+	f := loadModels(t, samples, loaded...)
+	f.assign(t, "zip", "mean")
+	return f
+}
+
+// loadModels measures models on calibration images.
+func loadModels(t *testing.T, samples int, loaded ...*onnx.Model) *fixture {
+	t.Helper()
+	f := &fixture{engine: orttest.Engine(t)}
+	original, err := onnx.Load(models + "fmnist_vgg_a.onnx")
+	check(t, err)
+	inputs, err := data.Inputs(original)
 	check(t, err)
 	file, err := data.Open(models+"fmnist_calib.npz", data.Options{})
 	check(t, err)
@@ -44,17 +55,25 @@ func load(t *testing.T, pair string, samples int) *fixture {
 	check(t, err)
 	f.src, err = data.Sample(bound, samples, 1)
 	check(t, err)
+	if dtype, _, _ := onnx.TensorType(loaded[0].Graph().GetInput()[0]); dtype == onnx.Float16 {
+		f.src = halfSource{f.src}
+	}
 	f.prepared, err = transform.Prepare(loaded, transform.PrepareOptions{})
 	check(t, err)
 	f.trunk, err = merge.FindTrunk(f.prepared.Sources, merge.Cut{})
 	check(t, err)
 	f.stats, err = f.prepared.Measure(context.Background(), f.engine, f.trunk, f.src, true, calibrate.CaptureOptions{})
 	check(t, err)
-	zip, err := transform.Preset("zip")
-	check(t, err)
-	f.as, err = f.prepared.Assign(f.trunk, f.stats, zip)
-	check(t, err)
 	return f
+}
+
+func (f *fixture) assign(t *testing.T, method, represent string) {
+	t.Helper()
+	s, err := transform.Preset(method)
+	check(t, err)
+	s.Represent = represent
+	f.as, err = f.prepared.Assign(f.trunk, f.stats, s)
+	check(t, err)
 }
 
 func check(t *testing.T, err error) {

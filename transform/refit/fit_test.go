@@ -1,0 +1,246 @@
+package refit
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/onnx-zip/onnx-zip/calibrate/ort/orttest"
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/onnxtest"
+)
+
+// linearAt describes a node whose target is the source's value of the same name.
+func linearAt(node, input, weight, bias, at string, axis, channels int) Linear {
+	return Linear{
+		Name: node, Node: node, Input: input, Weight: weight, Bias: bias, At: at, Axis: axis,
+		Target: identityMember(at, channels),
+	}
+}
+
+func fitAll(t *testing.T, merged, side *onnx.Model, nodes []Linear, fit, held tensors, o Options) []Fit {
+	t.Helper()
+	fits, err := LeastSquares(t.Context(), orttest.Engine(t), merged, side, nodes, fit, held, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fits
+}
+
+// residual is a network with a shortcut that is projected, and one that is not; a leaves room for other weights.
+const residual = `
+input x f32[N,3,8,8]
+w1 = init f32[6,3,3,3] random(%[1]d1)
+b1 = init f32[6] random(%[1]d2, -1, 1)
+w2 = init f32[6,6,3,3] random(%[1]d3)
+ws = init f32[6,3,1,1] random(%[1]d4)
+w3 = init f32[6,6,3,3] random(%[1]d5)
+b3 = init f32[6] random(%[1]d6, -1, 1)
+z1 = Conv(x, w1, b1) {pads=[1,1,1,1]}
+r1 = Relu(z1)
+z2 = Conv(r1, w2) {pads=[1,1,1,1]}
+zs = Conv(x, ws)
+s1 = Add(z2, zs)
+r2 = Relu(s1)
+z3 = Conv(r2, w3, b3) {pads=[1,1,1,1]}
+y = Add(z3, r2)
+output y f32
+`
+
+func residualNodes() []Linear {
+	return []Linear{
+		linearAt("z1", "x", "w1", "b1", "z1", 1, 6), linearAt("z2", "r1", "w2", "", "z2", 1, 6),
+		linearAt("zs", "x", "ws", "", "s1", 1, 6), linearAt("z3", "r2", "w3", "b3", "y", 1, 6),
+	}
+}
+
+func images(seed int64, n int64) tensors {
+	return tensors{"x", onnxtest.RandomBetween(seed, -1, 2, onnx.Float, n, 3, 8, 8)}
+}
+
+// TestRecoversTheSource starts from other weights: given what each node sees, least squares finds the source's
+// own weights one after the other, biases that the merged network lacks too.
+func TestRecoversTheSource(t *testing.T) {
+	side := onnxtest.Build(t, fmt.Sprintf(residual, 1))
+	merged := onnxtest.Build(t, fmt.Sprintf(residual, 2))
+	undo := SetRidges(1e-9)
+	defer undo()
+	fits := fitAll(t, merged, side, residualNodes(), images(5, 60), images(6, 20), Options{Workers: 2})
+	if len(fits) != 4 {
+		t.Fatalf("%d fits", len(fits))
+	}
+	for _, f := range fits {
+		if f.After > 1e-9 || f.Before < 1e-3 {
+			t.Errorf("%s: the relative error went from %.3g to %.3g", f.Node, f.Before, f.After)
+		}
+	}
+	for _, name := range []string{"w1", "b1", "w2", "ws", "w3", "b3"} {
+		got, want := weightsOf(t, merged, name), weightsOf(t, side, name)
+		for k := range want {
+			if math.Abs(got[k]-want[k]) > 1e-4 {
+				t.Fatalf("%s[%d] is %.6g, the source has %.6g", name, k, got[k], want[k])
+			}
+		}
+	}
+}
+
+// TestResidualSum: the node that is compared at the sum makes up for what the merged skip has lost, which its
+// own output cannot tell.
+func TestResidualSum(t *testing.T) {
+	side := onnxtest.Build(t, fmt.Sprintf(residual, 1))
+	errorOf := func(nodes []Linear) float64 {
+		merged := onnxtest.Build(t, fmt.Sprintf(residual, 2))
+		fitAll(t, merged, side, nodes, images(5, 60), images(6, 20), Options{})
+		return outputError(t, merged, side, images(7, 20))
+	}
+	at := residualNodes()[2:]
+	own := []Linear{linearAt("zs", "x", "ws", "", "zs", 1, 6), linearAt("z3", "r2", "w3", "b3", "z3", 1, 6)}
+	if sum, z := errorOf(at), errorOf(own); sum > 0.8*z {
+		t.Errorf("compared at the sums the output is off by %.3g, at the nodes themselves by %.3g", sum, z)
+	}
+}
+
+// outputError is √(Σ|a − b|² / Σ|b|²) of the outputs y.
+func outputError(t *testing.T, a, b *onnx.Model, src tensors) float64 {
+	t.Helper()
+	x, y := outputOf(t, a, src), outputOf(t, b, src)
+	diff, norm := 0.0, 0.0
+	for k := range y {
+		diff += (x[k] - y[k]) * (x[k] - y[k])
+		norm += y[k] * y[k]
+	}
+	return math.Sqrt(diff / norm)
+}
+
+func outputOf(t *testing.T, m *onnx.Model, src tensors) []float64 {
+	t.Helper()
+	w, err := newWalk(orttest.Engine(t), m, src, [][]string{{"y"}}, newStore(1<<30, ""), Options{Batch: src.Samples()}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.advance(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	y, err := w.value("y", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values(t, y)
+}
+
+// TestExactStaysExact: where the merged network does what the source does, not a byte changes.
+func TestExactStaysExact(t *testing.T) {
+	side := onnxtest.Build(t, fmt.Sprintf(residual, 1))
+	merged := side.Clone()
+	for _, f := range fitAll(t, merged, side, residualNodes(), images(5, 60), images(6, 20), Options{}) {
+		if f.Lambda != 0 || f.After != f.Before {
+			t.Errorf("%s was fitted, from %.3g to %.3g", f.Node, f.Before, f.After)
+		}
+	}
+	if !onnx.Equal(merged.Proto, side.Proto) {
+		t.Error("the model has changed")
+	}
+}
+
+// TestHeldOutDecides: where held-out samples contradict those that were fitted, the node is left alone.
+func TestHeldOutDecides(t *testing.T) {
+	merged := onnxtest.Build(t, "input x f32[N,2]\nw = init f32[2,1] fill(0)\ny = MatMul(x, w)\noutput y f32\n")
+	side := onnxtest.Build(t, "input x f32[N,2]\nw = init f32[2,1] {1, 1}\ns = Mul(x, x)\ny = MatMul(s, w)\noutput y f32\n")
+	// x² is proportional to x where x > 0, and to −x where x < 0.
+	fit := tensors{"x", onnxtest.RandomBetween(1, 0.5, 1, onnx.Float, 64, 2)}
+	held := tensors{"x", onnxtest.RandomBetween(2, -1, -0.5, onnx.Float, 64, 2)}
+	before := merged.Clone()
+	fits := fitAll(t, merged, side, []Linear{linearAt("y", "x", "w", "", "y", 1, 1)}, fit, held, Options{})
+	if fits[0].Lambda != 0 || fits[0].After != fits[0].Before || !onnx.Equal(before.Proto, merged.Proto) {
+		t.Errorf("the node was changed: %+v", fits[0])
+	}
+	fits = fitAll(t, merged, side, []Linear{linearAt("y", "x", "w", "", "y", 1, 1)}, fit, fit, Options{})
+	if fits[0].Lambda == 0 || fits[0].After > 0.5*fits[0].Before {
+		t.Errorf("the node was not changed: %+v", fits[0])
+	}
+}
+
+// TestMemoryIsBounded: whatever the number of samples, no more than the budget is held.
+func TestMemoryIsBounded(t *testing.T) {
+	side := onnxtest.Build(t, fmt.Sprintf(residual, 1))
+	const budget = 300 << 10
+	for _, n := range []int64{64, 512} {
+		l := &fitter{merged: onnxtest.Build(t, fmt.Sprintf(residual, 2)), workers: 2}
+		o := Options{Batch: 16, Workers: 2, Memory: budget, Scratch: t.TempDir()}.withDefaults()
+		if err := l.open(t.Context(), orttest.Engine(t), side, residualNodes(), images(5, n), images(6, 32), o); err != nil {
+			t.Fatal(err)
+		}
+		for k := range l.problems {
+			if err := l.node(t.Context(), k); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if l.store.peak > budget {
+			t.Errorf("%d samples: %d bytes held, the budget is %d", n, l.store.peak, budget)
+		}
+		if n == 512 && l.store.end == 0 {
+			t.Error("nothing was spilled: the test shows nothing")
+		}
+		if len(l.store.tensors) > 3*((int(n)+32)/16+2) {
+			t.Errorf("%d samples: %d tensors are left behind", n, len(l.store.tensors))
+		}
+		l.close()
+	}
+}
+
+// TestFixedBatch runs models that take four samples at a time, and refuses what does not fill one batch.
+func TestFixedBatch(t *testing.T) {
+	fixed := func(seed int) *onnx.Model {
+		return onnxtest.Build(t, strings.Replace(fmt.Sprintf(residual, seed), "f32[N,", "f32[4,", 1))
+	}
+	side, merged := fixed(1), fixed(2)
+	before := outputError(t, merged, side, images(7, 4))
+	for _, f := range fitAll(t, merged, side, residualNodes(), images(5, 61), images(6, 22), Options{}) {
+		if f.Samples != 60*64 {
+			t.Errorf("%s was fitted on %v positions, want all of 60 samples", f.Node, f.Samples)
+		}
+	}
+	if after := outputError(t, merged, side, images(7, 4)); after > before/2 {
+		t.Errorf("the error went from %.3g to %.3g", before, after)
+	}
+	_, err := LeastSquares(t.Context(), orttest.Engine(t), merged, side, residualNodes(), images(5, 60), images(6, 3), Options{})
+	if fault.As(err).Kind != fault.Data {
+		t.Errorf("three held-out samples: %v", err)
+	}
+}
+
+// TestDeadInputs: features that never vary, exact copies, and outputs that are constant.
+func TestDeadInputs(t *testing.T) {
+	text := `
+input x f32[N,3,8,8]
+w1 = init f32[6,3,3,3] random(%d)
+b1 = init f32[6] {-1000, 0, 0.1, 0.2, 1000, 0}
+w2 = init f32[4,6,3,3] random(%[1]d1)
+z1 = Conv(x, w1, b1) {pads=[1,1,1,1]}
+r1 = Relu(z1)
+k = init f32[1,6,1,1] {1, 1, 1, 0, 1, 1}
+m = Mul(r1, k)
+y = Conv(m, w2) {pads=[1,1,1,1]}
+output y f32
+`
+	side, merged := onnxtest.Build(t, fmt.Sprintf(text, 1)), onnxtest.Build(t, fmt.Sprintf(text, 2))
+	nodes := []Linear{linearAt("z1", "x", "w1", "b1", "z1", 1, 6), linearAt("y", "m", "w2", "", "y", 1, 4)}
+	before := outputError(t, merged, side, images(7, 8))
+	for _, f := range fitAll(t, merged, side, nodes, images(5, 40), images(6, 20), Options{}) {
+		if math.IsNaN(f.Before) || math.IsNaN(f.After) || f.After > f.Before {
+			t.Errorf("%+v", f)
+		}
+	}
+	for _, name := range []string{"w1", "b1", "w2"} {
+		for _, v := range weightsOf(t, merged, name) {
+			if v-v != 0 {
+				t.Fatalf("%s has %v", name, v)
+			}
+		}
+	}
+	if after := outputError(t, merged, side, images(7, 8)); !(after <= before) {
+		t.Errorf("the error went from %.3g to %.3g", before, after)
+	}
+}
