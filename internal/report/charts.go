@@ -30,13 +30,13 @@ func tiles(p *Page) (out []Tile) {
 	for worst, i := math.Inf(1), 0; i < len(p.Heads); i++ {
 		if s := p.Heads[i].Accuracy; s != nil && s.Difference != nil && s.Difference.Points < worst {
 			worst = s.Difference.Points
-			drop = &Tile{minus(fmt.Sprintf("%+.1f points", worst)), "accuracy of head " + p.Heads[i].Name + ", the one that changes most"}
+			drop = &Tile{minus(fmt.Sprintf("%+.1f points", worst)), "accuracy against its source: head " + p.Heads[i].Name + ", the lowest"}
 		}
 	}
 	for worst, i := math.Inf(1), 0; i < len(p.Heads); i++ {
 		if a := p.Heads[i].Agreement; a != nil && a.Value < worst {
 			worst = a.Value
-			agrees = &Tile{percent(worst), "same answer as its source, head " + p.Heads[i].Name + ", the lowest"}
+			agrees = &Tile{percent(worst), "same top-1 as its source: head " + p.Heads[i].Name + ", the lowest"}
 		}
 	}
 	switch {
@@ -101,8 +101,8 @@ type Tick struct {
 	Label string
 }
 
-// intervals draws the accuracies. The axis begins at the multiple of five below the lowest interval: differences
-// of a point would be invisible on one from 0.
+// intervals draws the accuracies. The axis begins below the lowest interval, at a round figure: differences of a
+// point would be invisible on one from 0.
 func intervals(p *Page) *Intervals {
 	low, rows := 100.0, []*Score{}
 	names := []string{}
@@ -123,7 +123,14 @@ func intervals(p *Page) *Intervals {
 			low = min(low, 100*s.Source.Low)
 		}
 	}
-	c := &Intervals{From: min(5*math.Floor(low/5), 95), To: 100}
+	step := 20.0
+	for _, s := range []float64{1, 2, 5, 10} {
+		if (100-low)/s <= 5 {
+			step = s
+			break
+		}
+	}
+	c := &Intervals{From: 100 - step*math.Max(math.Ceil((100-low)/step), 1), To: 100}
 	at := func(x float64) float64 { return round(100 * (100*x - c.From) / (c.To - c.From)) }
 	for i, s := range rows {
 		row := IntervalRow{Name: names[i]}
@@ -133,9 +140,8 @@ func intervals(p *Page) *Intervals {
 		row.Whiskers = append(row.Whiskers, Whisker{at(s.Merged.Low), at(s.Merged.Value), at(s.Merged.High), 21, "merged", "merged " + percent(s.Merged.Value)})
 		c.Rows = append(c.Rows, row)
 	}
-	for k := range 5 {
-		x := c.From + float64(k)*(c.To-c.From)/4
-		c.Ticks = append(c.Ticks, Tick{float64(25 * k), fmt.Sprintf("%.4g %%", x)})
+	for x := c.From; x <= c.To; x += step {
+		c.Ticks = append(c.Ticks, Tick{at(x / 100), fmt.Sprintf("%.0f %%", x)})
 	}
 	return c
 }

@@ -14,7 +14,7 @@ import (
 // functions are what page.html can call.
 var functions = template.FuncMap{
 	"percent": percent, "rate": rate, "value": func(r eval.Rate) string { return oneDecimal(100*r.Value) + " %" },
-	"points": points, "count": count, "sci": sci, "fixed": fixed, "seconds": seconds, "shell": shell,
+	"points": points, "count": count, "exact": exact, "sci": sci, "fixed": fixed, "seconds": seconds, "shell": shell,
 	"base": filepath.Base, "words": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 	"tiles": tiles, "costBars": costBars, "costKinds": func() []string { return []string{"parameters", "FLOPs"} }, "intervals": intervals,
 	"strip": strip, "stack": stack, "refitChart": refitChart, "controls": controls, "fitsKept": fitsKept, "repairsKept": repairsKept,
@@ -37,12 +37,12 @@ func oneDecimal(x float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f"
 
 // rate is the interval of a rate and its number of samples: "[94.4, 96.9], n = 1000".
 func rate(r eval.Rate) string {
-	return fmt.Sprintf("[%.1f, %.1f], n = %d", 100*r.Low, 100*r.High, r.N)
+	return fmt.Sprintf("[%.1f,\u00a0%.1f], n\u00a0=\u00a0%d", 100*r.Low, 100*r.High, r.N)
 }
 
 // points is "−1.2 [−2.0, −0.4]".
 func points(d eval.Diff) string {
-	return minus(fmt.Sprintf("%+.1f [%+.1f, %+.1f]", d.Points, d.Low, d.High))
+	return minus(fmt.Sprintf("%+.1f [%+.1f,\u00a0%+.1f]", d.Points, d.Low, d.High))
 }
 
 // minus sets negative numbers as print does.
@@ -60,6 +60,19 @@ func count(n int64) string {
 		}
 	}
 	return fmt.Sprint(n)
+}
+
+// exact is a whole number in groups of three digits.
+func exact(n int64) string {
+	digits := fmt.Sprint(n)
+	var b strings.Builder
+	for i, r := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 && digits[i-1] != '-' {
+			b.WriteRune('\u202f')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // sci is like "1.4·10⁻⁷".

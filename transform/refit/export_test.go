@@ -13,3 +13,10 @@ func SetRidges(r ...float64) func() {
 	ridges = r
 	return func() { ridges = old }
 }
+
+// SetRepairSamples changes the number of samples that repairs are measured on.
+func SetRepairSamples(n int) func() {
+	old := repairSamples
+	repairSamples = n
+	return func() { repairSamples = old }
+}

@@ -99,7 +99,7 @@ func measureMethods(t *testing.T, pair string) {
 	}
 }
 
-// measureRepair repairs on fewer samples than the targets were measured on.
+// measureRepair measures the repaired network on fewer samples than the targets.
 func measureRepair(t *testing.T, pair string) {
 	f := load(t, pair, 640)
 	fit, _, err := data.Split(f.src, 10)
@@ -110,11 +110,11 @@ func measureRepair(t *testing.T, pair string) {
 		f.as, err = f.prepared.Assign(f.trunk, f.stats, s)
 		check(t, err)
 		fmt.Printf("| %s | %s ", pair, method)
-		for _, n := range []int{64, 128, 256, 384, 576} {
-			few, err := data.Sample(fit, n, 1)
-			check(t, err)
+		for _, n := range []int{64, 128, 256, 384, 448, 512, 576} {
+			undo := refit.SetRepairSamples(n)
 			m := f.build(t)
-			_, err = f.prepared.Repair(context.Background(), f.engine, f.trunk, f.as, f.stats, m, few, nil, refit.Options{Workers: 2})
+			_, err = f.prepared.Repair(context.Background(), f.engine, f.trunk, f.as, f.stats, m, fit, nil, refit.Options{Workers: 2})
+			undo()
 			check(t, err)
 			fmt.Printf("| %s ", f.accuracy(t, m))
 		}

@@ -55,11 +55,11 @@ type Outcome struct {
 const (
 	maxGain = 4    // a gain beyond it says that the channel is lost rather than shrunk
 	tinyStd = 1e-6 // of the node's median deviation: below, there is nothing to scale
-
-	// repairSamples is the number of samples on which means and deviations are measured, if there are so many;
-	// more change the result by less than noise (docs/refit.md).
-	repairSamples = 384
 )
+
+// repairSamples is the number of samples on which means and deviations are measured, if there are so many; more
+// change the result by less than noise (docs/refit.md).
+var repairSamples = 384
 
 // Repair gives every channel c of nodes, in topological order, its members' mean and deviation:
 //
@@ -105,10 +105,9 @@ func (r *repairer) open(e calibrate.Engine, side *onnx.Model, fit, held calibrat
 	}
 	o = o.withDefaults()
 	r.store = newStore(o.Memory, o.Scratch)
-	if r.fit, err = newWalk(e, r.merged, fit, mine, r.store, o); err != nil {
+	if r.fit, err = newWalk(e, r.merged, thin(fit, repairSamples), mine, r.store, o); err != nil {
 		return err
 	}
-	r.fit.thin(repairSamples)
 	if held == nil || held.Samples() == 0 {
 		return nil
 	}

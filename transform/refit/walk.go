@@ -39,7 +39,6 @@ type walk struct {
 	src    calibrate.Source
 	o      Options
 	fixed  bool  // the model runs full batches only
-	picked []int // the source's batches that the walk sees, nil for all
 	steps  []step
 	next   int
 	stale  []string // frontier values that the step before last needed last
@@ -63,23 +62,9 @@ func newWalk(e calibrate.Engine, m *onnx.Model, src calibrate.Source, wants [][]
 	return w, nil
 }
 
-// thin lets the walk see about so many samples, whole batches spread evenly over the source.
-func (w *walk) thin(samples int) {
-	all, want := w.batches(), (samples+w.o.Batch-1)/w.o.Batch
-	if want >= all {
-		return
-	}
-	for k := range want {
-		w.picked = append(w.picked, (2*k+1)*all/(2*want))
-	}
-}
-
 // batches is the number of runs that the samples take.
 func (w *walk) batches() int {
-	switch {
-	case w.picked != nil:
-		return len(w.picked)
-	case w.fixed:
+	if w.fixed {
 		return w.src.Samples() / w.o.Batch
 	}
 	return (w.src.Samples() + w.o.Batch - 1) / w.o.Batch
@@ -90,9 +75,6 @@ func (w *walk) samples() int { return min(w.src.Samples(), w.batches()*w.o.Batch
 
 // input reads the feeds of a batch.
 func (w *walk) input(batch int) (map[string]*onnx.Tensor, error) {
-	if w.picked != nil {
-		batch = w.picked[batch]
-	}
 	from := batch * w.o.Batch
 	return w.src.Batch(from, min(from+w.o.Batch, w.src.Samples()))
 }

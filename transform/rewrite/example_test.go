@@ -46,6 +46,7 @@ func ExampleCanonicalize() {
 	// y = Gemm(f, v, v_bias) {alpha=1.0, beta=1.0, transA=0, transB=1} @h
 	// operands: 1 (1 swapped)
 	// attributes: 3 (1 BatchNormalization completed, 1 Conv completed, 1 Reshape completed)
+	// spelling: 1 (1 Reshape spelt)
 	// reshape: 1 (1 Reshape made Flatten)
 	// linear: 1 (1 MatMul made Gemm)
 	// batchnorm: 1 (1 folded into the node before)

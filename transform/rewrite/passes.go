@@ -35,6 +35,8 @@ var Passes = []Pass{
 		After: []Constraint{{"fold", "which operand is constant is known then"}}},
 	{Name: "attributes", Why: "equal nodes have equal attributes", Run: normalizeAttributes,
 		After: []Constraint{{"fold", "kernel sizes are read off constant weights"}}},
+	{Name: "spelling", Why: "what a constant or an attribute can say in several ways is said in one", Run: oneSpelling,
+		After: []Constraint{{"operands", "the constant is the second operand"}, {"attributes", "the other attributes are complete then"}}},
 	{Name: "pools", Why: "a mean over all positions is GlobalAveragePool", Run: globalPools,
 		After: []Constraint{{"attributes", "kernel, pads and axes are complete then"}}},
 	{Name: "reshape", Why: "shapes computed on the way, and channel counts in them, hide what is kept", Run: simplifyReshapes,

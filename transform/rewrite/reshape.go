@@ -54,7 +54,7 @@ func joins(in, out shape.Value) bool {
 }
 
 // setTarget gives a Reshape with a computed target a constant one, if inference knows each entry to be a
-// number or the input's size in that place; one more may be left open.
+// number or the input's size in that place, but for one.
 func (e *editor) setTarget(n *onnx.Node) bool {
 	to := input(n, 1)
 	if to == "" || e.isConstant(to) || onnx.AttrInt(n, "allowzero", 0) != 0 {
@@ -64,13 +64,7 @@ func (e *editor) setTarget(n *onnx.Node) bool {
 	if !in.HasRank || entries == nil {
 		return false
 	}
-	target, open := make([]int64, len(entries)), 0
-	for i, d := range entries {
-		target[i] = entry(d, i, in.Dims)
-		if target[i] == -1 {
-			open++
-		}
-	}
+	target, open := targetOf(entries, in.Dims)
 	if open > 1 {
 		return false
 	}
@@ -78,14 +72,21 @@ func (e *editor) setTarget(n *onnx.Node) bool {
 	return true
 }
 
-// entry is a Reshape target's entry: a number as it is, 0 for the input's size in the same place, -1 for
-// any other size.
-func entry(d shape.Dim, axis int, in []shape.Dim) int64 {
-	switch {
-	case d.Known():
-		return d.Size
-	case axis < len(in) && in[axis] == d:
-		return 0
+// targetOf spells a Reshape's target: 0 for the leading sizes that stay, numbers for what is known, and -1 for
+// the rest, of which there may be one.
+func targetOf(out, in []shape.Dim) (target []int64, open int) {
+	kept := true
+	for i, d := range out {
+		kept = kept && i < len(in) && d == in[i] && !d.Is(0)
+		switch {
+		case kept:
+			target = append(target, 0)
+		case d.Known():
+			target = append(target, d.Size)
+		default:
+			target = append(target, -1)
+			open++
+		}
 	}
-	return -1
+	return target, open
 }
