@@ -17,10 +17,15 @@ type engineFlags struct {
 }
 
 func (f *engineFlags) define(s *pflag.FlagSet) {
-	s.StringVar(&f.device, "device", "auto", "`DEVICE`: auto, cpu, cuda or cuda:N (default: auto)")
-	s.StringVar(&f.library, "onnxruntime", "", "`LIBRARY`: ONNX Runtime to use, a file or its folder")
+	f.defineDevice(s)
 	s.IntVar(&f.threads, "threads", 0, "`N`: runs at once (default: one for each core); no result depends on it")
 	s.IntVar(&f.batch, "batch", 0, "`N`: samples in a run (default: 32)")
+}
+
+// defineDevice are the flags of a command that chooses its batches itself.
+func (f *engineFlags) defineDevice(s *pflag.FlagSet) {
+	s.StringVar(&f.device, "device", "auto", "`DEVICE`: auto, cpu, cuda or cuda:N (default: auto)")
+	s.StringVar(&f.library, "onnxruntime", "", "`LIBRARY`: ONNX Runtime to use, a file or its folder")
 }
 
 func (f *engineFlags) check() error {
@@ -104,7 +109,8 @@ func logitsOf(m *onnx.Model, among []string) (name string, classes int, err erro
 			continue
 		}
 		dtype, dims, ok := onnx.TensorType(v)
-		if only := len(among) == 1 || among == nil && len(m.Graph().GetOutput()) == 1; only || ok && dtype.IsFloat() && len(dims) == 2 {
+		only := len(among) == 1 || among == nil && len(m.Graph().GetOutput()) == 1
+		if only && dims == nil || ok && dtype.IsFloat() && len(dims) == 2 {
 			if len(dims) >= 2 && dims[1].Size > 0 {
 				classes = int(dims[1].Size)
 			}

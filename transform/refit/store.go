@@ -120,14 +120,14 @@ func (s *store) forget(k key) {
 	delete(s.tensors, k)
 }
 
-// dtype is the type of a kept value, without reading it.
-func (s *store) dtype(k key) (onnx.DType, bool) {
+// form is the type and rank of a kept value, without reading it.
+func (s *store) form(k key) (t onnx.DType, rank int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e, ok := s.tensors[k]; ok {
-		return e.tensor.DType, true
+		return e.tensor.DType, len(e.tensor.Dims), true
 	}
-	return onnx.Undefined, false
+	return onnx.Undefined, 0, false
 }
 
 func (s *store) close() {

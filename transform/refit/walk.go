@@ -38,7 +38,7 @@ type walk struct {
 	index  *onnx.Index
 	src    calibrate.Source
 	o      Options
-	fixed  bool  // the model runs full batches only
+	fixed  bool // the model runs full batches only
 	steps  []step
 	next   int
 	stale  []string // frontier values that the step before last needed last
@@ -198,7 +198,7 @@ func (w *walk) piece(s step) *onnx.Model {
 			g.Input = append(g.Input, in)
 			continue
 		}
-		g.Input = append(g.Input, onnx.NewValueInfo(v, w.dtype(v), nil))
+		g.Input = append(g.Input, w.declare(v))
 	}
 	keep := slices.Clone(s.keep)
 	slices.Sort(keep)
@@ -217,10 +217,15 @@ func (w *walk) initializer(v string) *onnx.TensorProto {
 	return find(w.model.Graph(), v)
 }
 
-// dtype is the type of a kept value, as the engine returned it.
-func (w *walk) dtype(v string) onnx.DType {
-	if t, ok := w.store.dtype(key{w, v, 0}); ok {
-		return t
+// declare declares a kept value as the engine returned it: type and rank, every size open.
+func (w *walk) declare(v string) *onnx.ValueInfo {
+	t, rank, ok := w.store.form(key{w, v, 0})
+	if !ok {
+		return onnx.NewValueInfo(v, onnx.Float, nil)
 	}
-	return onnx.Float
+	dims := make([]onnx.Dim, rank)
+	for k := range dims {
+		dims[k].Size = -1
+	}
+	return onnx.NewValueInfo(v, t, dims)
 }
