@@ -47,7 +47,7 @@ func benchmarkMerge(b *testing.B, pair, refit string, workers int) {
 	figures := map[string][]float64{}
 	note := func(unit string, x float64) { figures[unit] = append(figures[unit], x) }
 	for b.Loop() {
-		start, opened := time.Now(), e.opening
+		start := time.Now()
 		p, src := benchPair(b, pair)
 		loading := time.Since(start)
 
@@ -63,7 +63,7 @@ func benchmarkMerge(b *testing.B, pair, refit string, workers int) {
 			require(b, err)
 		})
 		note("sessions", float64(e.sessions-sessions))
-		opened = e.opening - before
+		opened := e.opening - before
 
 		start = time.Now()
 		_, err = p.Verify(b.Context(), e, res.Model, res, src)

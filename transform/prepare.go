@@ -64,10 +64,14 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 }
 
 func prepareOne(m *onnx.Model, head string, opset int64) (s *merge.Source, log rewrite.Log, p rewrite.Precision, err error) {
-	if err := rewrite.Refuse(m); err != nil {
+	c, err := rewrite.Expand(m)
+	if err != nil {
 		return nil, nil, p, err
 	}
-	c, p, err := rewrite.ToFloat32(m)
+	if err := rewrite.Refuse(c); err != nil {
+		return nil, nil, p, err
+	}
+	c, p, err = rewrite.ToFloat32(c)
 	if err != nil {
 		return nil, nil, p, err
 	}

@@ -19,6 +19,11 @@ type dataFlags struct {
 
 func (f *dataFlags) define(s *pflag.FlagSet) {
 	s.StringVar(&f.labelArray, "label-array", "label", "`NAME`: of the labels in --test files (default: label)")
+	f.defineScaling(s)
+}
+
+// defineScaling are the flags of data that has to be normalised.
+func (f *dataFlags) defineScaling(s *pflag.FlagSet) {
 	s.Float64Var(&f.scale, "scale", 0, "`X`: multiply inputs by it first, as 0.00392157 for pixels")
 	s.Float64SliceVar(&f.mean, "mean", nil, "`X,…`: then subtract it; one number, or one for each channel")
 	s.Float64SliceVar(&f.std, "std", nil, "`X,…`: then divide by it; one number, or one for each channel")

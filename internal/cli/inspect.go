@@ -21,6 +21,18 @@ type inspection struct {
 	Difference *difference         `json:"first_difference"`
 	Origin     *transform.Origin   `json:"origin,omitempty"`
 	Exact      bool                `json:"exact"` // the shared trunk is bit-identical: merging loses nothing
+	Proofs     []proofRow          `json:"proofs,omitempty"`
+	Picture    string              `json:"svg,omitempty"` // the file that was drawn
+}
+
+// inspectFlags are the flags of inspect.
+type inspectFlags struct {
+	heads, mapInput []string
+	svg             string
+	force, verify   bool
+	data            []string
+	dataset         dataFlags
+	engine          engineFlags
 }
 
 type modelInfo struct {
@@ -56,7 +68,7 @@ type sideInfo struct {
 }
 
 func (a *app) inspectCommand() *cobra.Command {
-	var heads, mapInput []string
+	f := &inspectFlags{}
 	cmd := &cobra.Command{
 		Use: "inspect A [B…]", Short: "Show what models have in common and where they can be cut",
 		Long: `Shows how much of the models can be shared, their feature spaces (sets of axes
@@ -66,13 +78,34 @@ one checkpoint. Of a merged file it shows how it was made. Needs no data.
 
   zip      features may be averaged and duplicated
   permute  features may be reordered only
-  pinned   features stay as they are`,
-		Example: "  onnx-zip inspect a.onnx b.onnx\n  onnx-zip inspect merged.onnx --json",
-		Args:    atLeast(1, "onnx-zip inspect a.onnx b.onnx"), ValidArgsFunction: completeModels,
-		RunE: func(_ *cobra.Command, files []string) error { return a.inspect(files, heads, mapInput) },
+  pinned   features stay as they are
+
+--verify proves the spaces of each model by running it: free spaces reordered,
+features doubled, zipped with a permuted copy of itself, and beside that copy
+with all features kept, the model must give the same outputs. Where it does not,
+the exit code is 8 and the space that breaks it is named where one was found.`,
+		Example: "  onnx-zip inspect a.onnx b.onnx\n  onnx-zip inspect merged.onnx --json\n" +
+			"  onnx-zip inspect a.onnx --verify --svg a.svg",
+		Args: atLeast(1, "onnx-zip inspect a.onnx b.onnx"), ValidArgsFunction: completeModels,
+		RunE: func(cmd *cobra.Command, files []string) error { return a.inspect(cmd, files, f) },
 	}
-	a.addGroup(cmd, "Flags", func(s *pflag.FlagSet) { defineNames(s, &heads, &mapInput) })
+	a.addGroup(cmd, "Names", func(s *pflag.FlagSet) { defineNames(s, &f.heads, &f.mapInput) })
+	a.addGroup(cmd, "Picture", func(s *pflag.FlagSet) {
+		s.StringVar(&f.svg, "svg", "", "`FILE.svg`: draw the first model's graph with its spaces coloured")
+		s.BoolVar(&f.force, "force", false, "replace the file where it exists")
+	})
+	a.addGroup(cmd, "Proofs", f.defineProofs)
+	completeFiles(cmd, "svg", "svg")
+	completeFiles(cmd, "data", "npz", "npy")
+	complete(cmd, "device", "auto", "cpu", "cuda")
 	return cmd
+}
+
+func (f *inspectFlags) defineProofs(s *pflag.FlagSet) {
+	s.BoolVar(&f.verify, "verify", false, "prove the spaces by running the models")
+	s.StringArrayVar(&f.data, "data", nil, "`FILE`: inputs for it, .npz or .npy (default: random ones; repeat)")
+	f.dataset.defineScaling(s)
+	f.engine.defineDevice(s)
 }
 
 // defineNames are the flags that name heads and pair inputs.
@@ -81,8 +114,14 @@ func defineNames(s *pflag.FlagSet, heads, mapInput *[]string) {
 	s.StringArrayVar(mapInput, "map-input", nil, "`HEAD:INPUT=FIRST`: pair an input with the first model's (repeat)")
 }
 
-func (a *app) inspect(files, heads, mapInput []string) error {
-	p, err := a.prepare(files, heads, mapInput)
+func (a *app) inspect(cmd *cobra.Command, files []string, f *inspectFlags) error {
+	if err := f.checkVerify(cmd); err != nil {
+		return err
+	}
+	if err := f.checkSVG(files); err != nil {
+		return err
+	}
+	p, err := a.prepare(files, f.heads, f.mapInput)
 	if err != nil {
 		return err
 	}
@@ -95,8 +134,18 @@ func (a *app) inspect(files, heads, mapInput []string) error {
 		return err
 	}
 	a.doc.Result = in
+	if f.verify {
+		if err := a.verify(cmd.Context(), f, p, in); err != nil {
+			return err
+		}
+	}
+	if f.svg != "" {
+		if err := a.draw(f, p, trunk, in); err != nil {
+			return err
+		}
+	}
 	a.printInspection(in)
-	return nil
+	return proofError(in.Proofs)
 }
 
 // prepare loads models and brings them into their common form.

@@ -21,6 +21,10 @@ func (a *app) printInspection(in *inspection) {
 	a.printDifference(in.Difference)
 	a.printSpaces(in)
 	a.printCuts(in)
+	a.printProofs(in.Proofs)
+	if in.Picture != "" {
+		a.printf("\nwrote %s\n", in.Picture)
+	}
 }
 
 func (a *app) printModel(m modelInfo) {

@@ -1,5 +1,7 @@
 package report
 
+import "strings"
+
 // Graph is a model's graph with its feature spaces, to be drawn by SVG.
 type Graph struct {
 	Title  string
@@ -16,6 +18,7 @@ type Node struct {
 	Outer    bool   // an input or output of the model
 	Shared   bool   // in the trunk
 	End      string // why the trunk ends here, "" where it does not
+	Folded   int    // nodes that this one stands for, set by fold
 }
 
 // Edge is a value that one node makes and another reads.
@@ -50,9 +53,9 @@ type size struct{ boxW, boxH, pitch, lane, gap float64 }
 
 func (g *Graph) size() size {
 	if len(g.Nodes) > compactFrom {
-		return size{boxW: 104, boxH: 20, pitch: 38, lane: 8, gap: 14}
+		return size{boxW: 118, boxH: 20, pitch: 38, lane: 8, gap: 14}
 	}
-	return size{boxW: 150, boxH: 36, pitch: 64, lane: 12, gap: 20}
+	return size{boxW: 160, boxH: 36, pitch: 64, lane: 12, gap: 20}
 }
 
 // tail is the short form of a name: its end, which tells names with long paths apart.
@@ -62,6 +65,19 @@ func tail(name string, n int) string {
 		return name
 	}
 	return "…" + string(r[len(r)-n+1:])
+}
+
+// wrap breaks a text into lines of at most n runes; a longer word is cut.
+func wrap(text string, n int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		word = tail(word, n)
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > n {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return append(lines, line)
 }
 
 // head is the beginning of a text that is too long.

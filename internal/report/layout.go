@@ -27,6 +27,9 @@ type layout struct {
 	links  map[string][]link // by value
 }
 
+// nodeWeight lets nodes stay in line where an edge beside them would like to be there, too.
+const nodeWeight = 1000
+
 // sweeps over the layers that improve order and positions; more change little.
 const sweeps = 12
 
@@ -37,14 +40,14 @@ func (g *Graph) layout() *layout {
 	for i := range g.Nodes {
 		l.add(point{node: i, layer: depth[i], width: s.boxW})
 	}
-	last := map[lane]int{} // the point of a value on a layer: its readers share one line
+	last := map[crossing]int{} // the point of a value on a layer: its readers share one line
 	for _, e := range g.sorted() {
 		at := e.From
 		for layer := depth[e.From] + 1; layer < depth[e.To]; layer++ {
-			next, ok := last[lane{e.From, e.Value, layer}]
+			next, ok := last[crossing{e.From, e.Value, layer}]
 			if !ok {
 				next = l.add(point{node: -1, layer: layer, width: s.lane})
-				last[lane{e.From, e.Value, layer}] = next
+				last[crossing{e.From, e.Value, layer}] = next
 				l.link(e.Value, at, next)
 			}
 			at = next
@@ -58,8 +61,8 @@ func (g *Graph) layout() *layout {
 	return l
 }
 
-// lane is a value on a layer.
-type lane struct {
+// crossing is a value on a layer that it only passes.
+type crossing struct {
 	from  int
 	value string
 	layer int
@@ -74,22 +77,19 @@ func (g *Graph) sorted() []Edge {
 
 // layerOf is the longest path to each node; what nothing leads to lies just above its first reader.
 func (g *Graph) layerOf() []int {
-	depth := make([]int, len(g.Nodes))
-	fed := make([]bool, len(g.Nodes))
+	depth, fed := make([]int, len(g.Nodes)), make([]bool, len(g.Nodes))
 	for _, e := range g.sorted() { // nodes are in topological order, and so are the edges by their ends
 		depth[e.To] = max(depth[e.To], depth[e.From]+1)
 		fed[e.To] = true
 	}
-	for i := range g.Nodes {
-		first := math.MaxInt
-		for _, e := range g.Edges {
-			if e.From == i && !fed[i] {
-				first = min(first, depth[e.To])
-			}
+	first := map[int]int{} // the reader's layer
+	for _, e := range g.Edges {
+		if at, ok := first[e.From]; !fed[e.From] && (!ok || depth[e.To] < at) {
+			first[e.From] = depth[e.To]
 		}
-		if first < math.MaxInt {
-			depth[i] = first - 1
-		}
+	}
+	for i, layer := range first {
+		depth[i] = layer - 1
 	}
 	return depth
 }
@@ -183,8 +183,8 @@ func (l *layout) place(gap float64) {
 // least-squares solution of x[i+1] - x[i] ≥ d[i], by pooling adjacent violators.
 func (l *layout) settle(layer []int, gap float64, down bool) {
 	type pool struct {
-		sum   float64
-		count int
+		sum, weight float64
+		count       int
 	}
 	shift := make([]float64, len(layer)) // where point i lies if all stand as close as they may
 	for i := 1; i < len(layer); i++ {
@@ -192,16 +192,20 @@ func (l *layout) settle(layer []int, gap float64, down bool) {
 	}
 	var pools []pool
 	for i, p := range layer {
-		pools = append(pools, pool{l.wish(p, down) - shift[i], 1})
-		for n := len(pools); n > 1 && pools[n-2].sum*float64(pools[n-1].count) > pools[n-1].sum*float64(pools[n-2].count); n-- {
-			pools[n-2] = pool{pools[n-2].sum + pools[n-1].sum, pools[n-2].count + pools[n-1].count}
+		w := 1.0
+		if l.points[p].node >= 0 {
+			w = nodeWeight
+		}
+		pools = append(pools, pool{w * (l.wish(p, down) - shift[i]), w, 1})
+		for n := len(pools); n > 1 && pools[n-2].sum*pools[n-1].weight > pools[n-1].sum*pools[n-2].weight; n-- {
+			pools[n-2] = pool{pools[n-2].sum + pools[n-1].sum, pools[n-2].weight + pools[n-1].weight, pools[n-2].count + pools[n-1].count}
 			pools = pools[:n-1]
 		}
 	}
 	i := 0
 	for _, q := range pools {
 		for range q.count {
-			l.points[layer[i]].x = q.sum/float64(q.count) + shift[i]
+			l.points[layer[i]].x = q.sum/q.weight + shift[i]
 			i++
 		}
 	}

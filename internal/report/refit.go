@@ -72,7 +72,10 @@ type Drop struct {
 }
 
 // refitFloor is the smallest error that the chart tells from nothing: what rounding leaves is no matter.
-const refitFloor = 1e-4
+const (
+	refitFloor    = 1e-4
+	refitFloorLog = -4.0
+)
 
 func refitChart(fits []refit.Fit) *RefitChart {
 	if len(fits) == 0 {
@@ -85,7 +88,7 @@ func refitChart(fits []refit.Fit) *RefitChart {
 			low, high = min(low, math.Log10(max(e, refitFloor))), max(high, math.Log10(max(e, refitFloor)))
 		}
 	}
-	low, high = math.Floor(low), math.Ceil(high)
+	low, high = max(math.Floor(low), refitFloorLog), math.Ceil(high)
 	if low == high {
 		low--
 	}
@@ -95,7 +98,7 @@ func refitChart(fits []refit.Fit) *RefitChart {
 	}
 	for p := low; p <= high; p++ {
 		label := fmt.Sprintf("%g", math.Pow(10, p))
-		if p == math.Log10(refitFloor) {
+		if p <= refitFloorLog {
 			label = "≤ " + label
 		}
 		c.Ticks = append(c.Ticks, Tick{y(math.Pow(10, p)), label})

@@ -40,6 +40,7 @@ type drawing struct {
 // SVG draws the graph from top to bottom. Edges have the colour of the space that their features belong to:
 // solid where it is zip, dashed where permute, grey where pinned, thin and black where the axis holds no features.
 func (g *Graph) SVG() []byte {
+	g = g.fold()
 	d := &drawing{g: g, l: g.layout(), size: g.size(), left: margin + legendW + 30, top: margin + 10}
 	width := 0.0
 	for _, p := range d.l.points {
@@ -161,7 +162,11 @@ func (d *drawing) colour(s int) string {
 	if sp := d.g.Spaces[s]; sp.Aligned || sp.Mode == "pinned" {
 		return "none"
 	}
-	return hsl(math.Mod(210+137.508*float64(s), 360), 0.72, []float64{0.46, 0.58, 0.38}[s/8%3])
+	hue, light := math.Mod(210+137.508*float64(s), 360), []float64{0.46, 0.58, 0.40}[s/8%3]
+	if hue > 220 && hue < 290 { // blue is darker than other hues of its lightness: keep it visible on a dark ground
+		light += 0.14
+	}
+	return hsl(hue, 0.72, light)
 }
 
 // hsl is a colour in hexadecimal; SVG readers other than browsers know no hsl().
@@ -175,5 +180,9 @@ func hsl(hue, saturation, lightness float64) string {
 }
 
 func (d *drawing) legendHeight() float64 {
-	return d.top + 80 + 16*float64(len(d.g.Notes)) + legendH*float64(len(d.g.Spaces)+4)
+	lines := 0
+	for _, note := range d.g.Notes {
+		lines += len(wrap(note, 74))
+	}
+	return d.top + 150 + 15*float64(lines) + legendH*float64(len(d.g.Spaces)+1)
 }

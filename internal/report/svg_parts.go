@@ -17,7 +17,11 @@ func (d *drawing) nodes() {
 		case n.Shared:
 			class = "in"
 		}
-		about := n.Op + " " + n.Name
+		about, name := n.Op+" "+n.Name, tail(n.Name, 22)
+		if n.Folded > 0 {
+			about += fmt.Sprintf("\na constant, with %d nodes before it that are not drawn", n.Folded)
+			name = fmt.Sprintf("constant, + %d nodes", n.Folded)
+		}
 		if n.End != "" {
 			about += "\nthe trunk ends here: " + n.End
 		}
@@ -26,9 +30,9 @@ func (d *drawing) nodes() {
 		base := y + 4
 		if s.boxH > 30 {
 			base = y - 3
-			d.f(`<text class="soft" x="%.1f" y="%.1f">%s</text>`, x-s.boxW/2+8, y+12, xmlText(tail(n.Name, 24)))
+			d.f(`<text class="soft" x="%.1f" y="%.1f">%s</text>`, x-s.boxW/2+8, y+12, xmlText(name))
 		}
-		d.f(`<text class="op" x="%.1f" y="%.1f">%s</text>`, x-s.boxW/2+8, base, xmlText(head(n.Op, 15)))
+		d.f(`<text class="op" x="%.1f" y="%.1f">%s</text>`, x-s.boxW/2+8, base, xmlText(head(n.Op, int((s.boxW-24)/7.4))))
 		d.ids(makes[i], x+s.boxW/2-6, base)
 		d.f("</g>\n")
 	}
@@ -81,8 +85,10 @@ func (d *drawing) legend() {
 	x, y := margin, margin+16
 	d.f(`<text class="title" x="%.0f" y="%.0f">%s</text>`+"\n", x, y, xmlText(tail(d.g.Title, 40)))
 	for _, note := range d.g.Notes {
-		y += 16
-		d.f(`<text class="soft" x="%.0f" y="%.0f"><title>%s</title>%s</text>`+"\n", x, y, xmlText(note), xmlText(head(note, 76)))
+		for _, line := range wrap(note, 74) {
+			y += 15
+			d.f(`<text class="soft" x="%.0f" y="%.0f">%s</text>`+"\n", x, y, xmlText(line))
+		}
 	}
 	y += 26
 	for _, k := range []struct{ class, text string }{
@@ -113,7 +119,7 @@ func (d *drawing) entry(i int, x, y float64) {
 	if sp.Why != "" {
 		about += ": " + sp.Why
 	}
-	d.f(`<g><title>%s</title><path class="edge %s" stroke="%s" d="M%.0f %.0fh34"/>`, xmlText(about), d.class(i), d.colour(i), x, y-8)
+	d.f(`<g><title>%s</title><path class="edge %s" stroke="%s" d="M%.0f %.0fh34"/>`, xmlText(about), d.class(i), d.colour(i), x, y-15)
 	d.f(`<text x="%.0f" y="%.0f"><tspan class="op">%d</tspan>  %s, %s  <tspan class="soft">%s</tspan></text>`,
 		x+46, y-11, sp.ID, mode, dim(sp.Dim), xmlText(tail(sp.Name, 40)))
 	d.f(`<text class="soft" x="%.0f" y="%.0f">%s</text></g>`+"\n", x+46, y+3, xmlText(head(sp.Why, 68)))

@@ -16,7 +16,7 @@ var functions = template.FuncMap{
 	"percent": percent, "rate": rate, "value": func(r eval.Rate) string { return oneDecimal(100*r.Value) + " %" },
 	"points": points, "count": count, "exact": exact, "sci": sci, "fixed": fixed, "seconds": seconds, "shell": shell,
 	"base": filepath.Base, "words": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
-	"tiles": tiles, "costBars": costBars, "costKinds": func() []string { return []string{"parameters", "FLOPs"} }, "intervals": intervals,
+	"tiles": tiles, "shown": shown, "costBars": costBars, "costKinds": func() []string { return []string{"parameters", "FLOPs"} }, "intervals": intervals,
 	"strip": strip, "stack": stack, "refitChart": refitChart, "controls": controls, "fitsKept": fitsKept, "repairsKept": repairsKept,
 	"worst": worst, "heldOut": heldOut, "refitWay": refitWay, "total": total, "errors": refitErrors, "dim": dim, "first": first,
 }
@@ -124,19 +124,26 @@ func dim(n int) string {
 	return fmt.Sprint(n)
 }
 
-// shell writes words so that a POSIX shell reads them back as they are.
-func shell(words []string) string {
-	var parts []string
-	for _, w := range words {
-		safe := strings.IndexFunc(w, func(r rune) bool {
-			return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,@%+", r)
-		}) < 0
-		if !safe || w == "" {
-			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-		parts = append(parts, w)
+// shell writes a word so that a POSIX shell reads it back as it is.
+func shell(word string) string {
+	special := strings.ContainsFunc(word, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,@%+", r)
+	})
+	if special || word == "" {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
-	return strings.Join(parts, " ")
+	return word
+}
+
+// Shown says which columns have any figure.
+type Shown struct{ Accuracy, Agreement bool }
+
+func shown(p *Page) (s Shown) {
+	for _, h := range p.Heads {
+		s.Accuracy = s.Accuracy || h.Accuracy != nil
+		s.Agreement = s.Agreement || h.Agreement != nil || h.Deviation != nil
+	}
+	return s
 }
 
 // first is the beginning of a list; the page folds the rest away.

@@ -16,6 +16,7 @@ var folders = map[string]func(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.
 	"Squeeze":   foldDims,
 	"Unsqueeze": foldDims,
 	"Cast":      foldCast,
+	"Expand":    foldExpand,
 	"Slice":     foldSlice,
 	"Gather":    foldGather,
 	"Concat":    foldConcat,
@@ -40,6 +41,9 @@ func foldConstants(m *onnx.Model, r *Record) error {
 			continue
 		}
 		t := e.knownInts(n.Output[0])
+		if t == nil {
+			t = e.likeTyped(n)
+		}
 		if t == nil {
 			t = e.fold(n)
 		}
@@ -71,6 +75,16 @@ func (e *editor) knownInts(name string) *onnx.Tensor {
 		ints[i] = d.Size
 	}
 	return fromInts(v.DType, ints, dims)
+}
+
+// likeTyped gives a CastLike the type that it names by its second input, which need not be a constant.
+func (e *editor) likeTyped(n *onnx.Node) *onnx.Tensor {
+	t, ok := e.constant(input(n, 0))
+	like := e.value(input(n, 1)).DType
+	if !isOp(n, "CastLike") || !ok || like == onnx.Undefined {
+		return nil
+	}
+	return convert(t, like)
 }
 
 // fold computes a node whose inputs are all constant.
@@ -117,6 +131,34 @@ func foldDims(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
 
 func foldCast(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
 	return convert(in[0], onnx.DType(onnx.AttrInt(n, "to", 0)))
+}
+
+// foldExpand repeats one number; features that are repeated stay tied by their node.
+func foldExpand(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+	dims, ok := e.sizes(n.Output[0], 0)
+	if !ok || in[0].Len() != 1 || !upTo(dims, maxExpanded) || len(dims) < len(in[0].Dims) {
+		return nil
+	}
+	out := onnx.NewTensor(in[0].DType, dims...)
+	for at := 0; at < len(out.Raw); at += len(in[0].Raw) {
+		copy(out.Raw[at:], in[0].Raw)
+	}
+	return out
+}
+
+// maxExpanded bounds what is made of one number: a bias of zeros, not a map.
+const maxExpanded = 1 << 16
+
+// upTo reports whether dims hold at most so many elements.
+func upTo(dims []int64, limit int64) bool {
+	n := int64(1)
+	for _, d := range dims {
+		if d > limit || n*d > limit {
+			return false
+		}
+		n *= d
+	}
+	return true
 }
 
 func foldSlice(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {

@@ -71,8 +71,8 @@ func passesDropout(e *editor, n *onnx.Node) bool {
 		return onnx.AttrInt(n, "is_test", 0) == 1
 	}
 	mode := input(n, 2)
-	if mode == "" {
-		return true
+	if _, ratio, ok := e.floats(input(n, 1)); mode == "" || ok && len(ratio) == 1 && ratio[0] == 0 {
+		return true // not in training, or nothing is dropped
 	}
 	training, ok := e.ints(mode)
 	return ok && len(training) == 1 && training[0] == 0

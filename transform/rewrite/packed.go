@@ -109,7 +109,7 @@ func (e *editor) transposed(p *packed) (string, bool) {
 		if at := slices.Index(perm, unit); int64(at) != axes[0] {
 			return "", false
 		}
-		perm = without(perm, unit)
+		perm = dropAxis(perm, unit)
 		p.gone = append(p.gone, n)
 		value = n.Output[0]
 	}
@@ -117,8 +117,8 @@ func (e *editor) transposed(p *packed) (string, bool) {
 	return value, len(perm) == len(p.target)
 }
 
-// without drops an axis from a permutation.
-func without(perm []int64, axis int64) []int64 {
+// dropAxis drops an axis from a permutation.
+func dropAxis(perm []int64, axis int64) []int64 {
 	var out []int64
 	for _, a := range perm {
 		switch {
@@ -168,7 +168,7 @@ func (e *editor) pick(p *packed, n *onnx.Node, axis int64) bool {
 // divide puts a chain of its own in the place of every part.
 func (e *editor) divide(p *packed) {
 	target := slices.Delete(slices.Clone(p.target), p.at, p.at+1)
-	perm := without(p.perm, int64(p.at))
+	perm := dropAxis(p.perm, int64(p.at))
 	x := p.reshape.Input[0]
 	var news []*onnx.Node
 	for part := range p.target[p.at] {

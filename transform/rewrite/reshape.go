@@ -77,11 +77,11 @@ func (e *editor) setTarget(n *onnx.Node) bool {
 func targetOf(out, in []shape.Dim) (target []int64, open int) {
 	kept := true
 	for i, d := range out {
-		kept = kept && i < len(in) && d == in[i] && !d.Is(0)
+		kept = kept && i < len(in) && (d == in[i] || d.Is(0)) // an entry 0 says the same
 		switch {
 		case kept:
 			target = append(target, 0)
-		case d.Known():
+		case d.Known() && d.Size >= 0:
 			target = append(target, d.Size)
 		default:
 			target = append(target, -1)

@@ -16,6 +16,7 @@ var spellings = map[string]func(e *editor, n *onnx.Node) bool{
 	"Split":       spellSplit,
 	"Slice":       spellSlice,
 	"Shape":       spellShape,
+	"Concat":      spellConcat,
 	"Add":         dropLeadingOnes,
 	"Sub":         dropLeadingOnes,
 	"Mul":         dropLeadingOnes,
@@ -110,6 +111,30 @@ func spellShape(e *editor, n *onnx.Node) bool {
 		onnx.DeleteAttr(n, "end")
 	}
 	return len(n.Attribute) < before
+}
+
+// spellConcat: what was joined along the axis by another Concat, for this one alone, is joined at once.
+func spellConcat(e *editor, n *onnx.Node) bool {
+	var in []string
+	var gone []*onnx.Node
+	for _, v := range n.Input {
+		inner := e.producer[v]
+		if isOp(inner, "Concat") && onnx.AttrInt(inner, "axis", 0) == onnx.AttrInt(n, "axis", 0) && e.soleReader(v) {
+			in, gone = append(in, inner.Input...), append(gone, inner)
+		} else {
+			in = append(in, v)
+		}
+	}
+	if len(gone) == 0 {
+		return false
+	}
+	for _, inner := range gone {
+		e.replace(inner)
+	}
+	joined := onnx.Clone(n)
+	joined.Input = in
+	e.replace(n, joined)
+	return true
 }
 
 // spellSlice: bounds and axes count from the front, an end lies within the axis, steps of one are left out.

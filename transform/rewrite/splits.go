@@ -1,0 +1,42 @@
+package rewrite
+
+import "github.com/onnx-zip/onnx-zip/onnx"
+
+// splitsToSlices writes a Split into known sizes as a Slice for each part that is read: exporters cut
+// features by one or the other.
+func splitsToSlices(m *onnx.Model, r *Record) error {
+	e, err := editTyped(m)
+	if err != nil {
+		return err
+	}
+	for n := range e.nodes {
+		if isOp(n, "Split") {
+			if news := e.slicesOf(n); news != nil {
+				e.replace(n, news...)
+				r.did("Split made Slices")
+			}
+		}
+	}
+	e.close()
+	return nil
+}
+
+// slicesOf makes the Slices that stand for a Split; nil where sizes or axis are not known.
+func (e *editor) slicesOf(n *onnx.Node) []*onnx.Node {
+	sizes, given, ok := e.list(n, "split", 1)
+	axis, axisOK := normalAxis(onnx.AttrInt(n, "axis", 0), e.rank(input(n, 0)))
+	if !given || !ok || !axisOK || len(sizes) != len(n.Output) || e.opset() < 10 {
+		return nil
+	}
+	var news []*onnx.Node
+	at := int64(0)
+	bound := func(v int64) string { return e.addConstant(nameFor(n, "bound"), onnx.FromInt64([]int64{v}, 1)) }
+	for i, size := range sizes {
+		if out := n.Output[i]; !e.unread(out) {
+			news = append(news, onnx.NewNode("Slice", e.freshNode(nameFor(n, "part")),
+				[]string{n.Input[0], bound(at), bound(at + size), bound(int64(axis))}, []string{out}))
+		}
+		at += size
+	}
+	return news
+}
