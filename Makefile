@@ -61,6 +61,10 @@ readme: setup ## put what the demo prints into README.md
 	$(GO) run ./internal/tools/demo -program bin/onnx-zip >bin/demo.txt
 	sh tools/readme.sh bin/demo.txt
 
+.PHONY: zoo
+zoo: setup ## prove the analysis on testdata/zoo again and write docs/zoo.md
+	sh tools/zoo.sh
+
 .PHONY: generated
 generated: ## fails where `make generate` changes something
 	@before=$$(cksum $(GENERATED)); $(MAKE) -s generate; \

@@ -67,8 +67,10 @@ type prover struct {
 
 func (v *prover) prove() (_ []Proof, err error) {
 	batch := min(4, v.src.Samples())
-	if s, ok := v.src.(inputs); ok && s.batch > 0 {
-		batch = s.batch
+	for _, in := range v.model.Graph().GetInput() {
+		if _, dims, _ := onnx.TensorType(in); len(dims) > 0 && dims[0].Size > 0 {
+			batch = int(dims[0].Size) // a fixed batch
+		}
 	}
 	if v.feeds, err = v.src.Batch(0, batch); err != nil {
 		return nil, err
@@ -278,7 +280,6 @@ func (v *prover) zipCopy(copied *onnx.Model) error {
 // inputs are made-up samples.
 type inputs struct {
 	samples int
-	batch   int // that the model takes at a time, 0 where it is free
 	feeds   map[string]*onnx.Tensor
 }
 
@@ -322,7 +323,6 @@ func randomInputs(m *onnx.Model, samples int, seed uint64) (calibrate.Source, er
 			return nil, fault.New(fault.Data, "no_data", "inputs cannot be made up for it").AtValue(in.GetName()).WithHint("give --data")
 		}
 		if int(dims[0]) != samples { // a fixed batch: as many samples, so many at a time
-			out.batch = int(dims[0])
 			dims = append([]int64{int64(samples)}, dims[1:]...)
 		}
 		t := onnx.NewTensor(dtype, dims...)

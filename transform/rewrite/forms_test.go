@@ -1,9 +1,11 @@
 package rewrite
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/onnx-zip/onnx-zip/onnx/onnxtest"
+	"github.com/onnx-zip/onnx-zip/onnx/shape"
 )
 
 func TestSpelling(t *testing.T) {
@@ -136,4 +138,30 @@ func TestFoldRepeatsOneNumber(t *testing.T) {
 		{name: "cast like", model: "opset 18\ninput x f32[2,3]\nc = init f64[3] {1, 2, 3}\nb = CastLike(c, x)\ny = Add(x, b)\noutput y",
 			want: "y = Add(x, b)", kinds: map[string]int{"CastLike folded": 1}},
 	})
+}
+
+// Only leading sizes are copied: behind an axis that changes, an equal size is another axis.
+func TestReshapeTargets(t *testing.T) {
+	n := shape.Dim{Sym: "N"}
+	num := func(sizes ...int64) (dims []shape.Dim) {
+		for _, s := range sizes {
+			dims = append(dims, shape.Dim{Size: s})
+		}
+		return dims
+	}
+	for _, c := range []struct {
+		in, out []shape.Dim
+		want    []int64
+		open    int
+	}{
+		{num(2, 6, 4), num(2, 6, 2, 2), []int64{0, 0, 2, 2}, 0},
+		{num(2, 6, 4), num(3, 4, 4), []int64{3, 4, 4}, 0},
+		{append([]shape.Dim{n}, num(6, 4)...), append([]shape.Dim{n}, num(24)...), []int64{0, 24}, 0},
+		{append([]shape.Dim{n}, num(6, 4)...), append(num(6), n, shape.Dim{Size: 4}), []int64{6, -1, 4}, 1},
+		{num(2, 6), num(-1, 3), []int64{-1, 3}, 1},
+	} {
+		if got, open := targetOf(c.out, c.in); !slices.Equal(got, c.want) || open != c.open {
+			t.Errorf("%v to %v: %v, %d open, want %v, %d", c.in, c.out, got, open, c.want, c.open)
+		}
+	}
 }
