@@ -100,6 +100,11 @@ const fewSamples = 100
 
 // try refits m one way.
 func (r *run) try(ctx context.Context, way string, m *merge.Merged, fit, held calibrate.Source, rep *RefitReport) (err error) {
+	if way != "ls" {
+		if err := r.p.measureNodes(ctx, r.e, r.trunk, fit, r.captureOptions(), r.stats); err != nil {
+			return err
+		}
+	}
 	switch way {
 	case "ls":
 		rep.Fits, err = r.p.LeastSquares(ctx, r.e, r.trunk, r.as, m, fit, held, r.refitOptions())

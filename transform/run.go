@@ -172,15 +172,19 @@ func (r *run) fullWidth() bool {
 }
 
 func (r *run) measure(ctx context.Context) (err error) {
-	o := calibrate.CaptureOptions{Batch: r.o.Batch, Workers: r.o.Workers, Progress: func(done, total int) {
-		r.progress("capture", done, total)
-	}}
 	src := r.src
 	if r.o.Settings.Refit != "none" {
 		src, _ = splitSource(r.src, HeldOut) // what judges the merge has no part in it
 	}
-	r.stats, err = r.p.Measure(ctx, r.e, r.trunk, src, r.o.Settings.Refit != "none", o)
+	// least squares needs the nodes' statistics only where it falls back to a repair, which asks for them then
+	r.stats, err = r.p.Measure(ctx, r.e, r.trunk, src, r.o.Settings.Refit == "repair", r.captureOptions())
 	return err
+}
+
+func (r *run) captureOptions() calibrate.CaptureOptions {
+	return calibrate.CaptureOptions{Batch: r.o.Batch, Workers: r.o.Workers, Progress: func(done, total int) {
+		r.progress("capture", done, total)
+	}}
 }
 
 func (r *run) progress(stage string, done, total int) {

@@ -48,6 +48,23 @@ func (p *Prepared) Measure(ctx context.Context, e calibrate.Engine, t *merge.Tru
 	})
 }
 
+// measureNodes adds the means and variances of what the linear nodes make to statistics that lack them.
+func (p *Prepared) measureNodes(ctx context.Context, e calibrate.Engine, t *merge.Trunk, src calibrate.Source, o calibrate.CaptureOptions, into *Statistics) error {
+	side, err := p.SideBySide(nil)
+	if err != nil {
+		return err
+	}
+	taps := tapper{p.Sources, t, side}.nodes()
+	if len(taps) == 0 || into.Moments[taps[0].Name] != nil {
+		return nil
+	}
+	more, err := calibrate.Capture(ctx, e, side.Model, taps, src, o)
+	for name, m := range more {
+		into.Moments[name] = m
+	}
+	return err
+}
+
 // lookElsewhere measures spaces with features that are constant at their tap wherever else they are read: along a
 // residual stream a unit may be dead at the end and alive before. The correlations of all places are added up,
 // those of constant features being 0.
