@@ -43,10 +43,14 @@ func (e *editor) number(value string, x float64) bool {
 
 // only returns the one node that reads a value, if it is of that operator.
 func (e *editor) only(value, op string) *onnx.Node {
-	if !e.soleReader(value) || e.uses[value][0].Slot < 0 || !isOp(e.uses[value][0].Node, op) {
+	if !e.soleReader(value) || e.uses[value][0].Slot < 0 {
 		return nil
 	}
-	return e.uses[value][0].Node
+	n := e.uses[value][0].Node
+	if !isOp(n, op) || len(n.GetOutput()) == 0 || n.Output[0] == "" {
+		return nil
+	}
+	return n
 }
 
 // other is the operand of a binary node that is not the given one.
@@ -59,11 +63,11 @@ func other(n *onnx.Node, operand string) string {
 
 // composeGelu finds x·(1 + erf(x/√2))/2 around its Erf, in whatever order the factors are multiplied.
 func (e *editor) composeGelu(erf *onnx.Node) bool {
-	scale := e.producer[erf.Input[0]]
-	if !(isOp(scale, "Div") && e.number(scale.Input[1], math.Sqrt2) || isOp(scale, "Mul") && e.number(scale.Input[1], math.Sqrt2/2)) {
+	scale := e.producer[input(erf, 0)]
+	if !(isOp(scale, "Div") && e.number(input(scale, 1), math.Sqrt2) || isOp(scale, "Mul") && e.number(input(scale, 1), math.Sqrt2/2)) {
 		return false
 	}
-	x := scale.Input[0]
+	x := input(scale, 0)
 	add := e.only(erf.Output[0], "Add")
 	if add == nil || !e.number(other(add, erf.Output[0]), 1) {
 		return false
@@ -88,7 +92,7 @@ func (e *editor) composeGelu(erf *onnx.Node) bool {
 		}
 	default:
 		half := e.producer[factor]
-		if !isOp(half, "Mul") || half.Input[0] != x || !e.number(half.Input[1], 0.5) {
+		if !isOp(half, "Mul") || input(half, 0) != x || !e.number(input(half, 1), 0.5) {
 			return false
 		}
 	}
@@ -122,37 +126,37 @@ func (e *editor) geluOf(n *onnx.Node, x, out string, dtype onnx.DType) []*onnx.N
 // composeHardSwish: x·HardSigmoid(x) with slope 1/6 is HardSwish.
 func (e *editor) composeHardSwish(n *onnx.Node) bool {
 	mul := e.only(n.Output[0], "Mul")
-	if mul == nil || other(mul, n.Output[0]) != n.Input[0] || e.opset() < hardSwishSince ||
+	if mul == nil || other(mul, n.Output[0]) != input(n, 0) || e.opset() < hardSwishSince ||
 		math.Abs(float64(onnx.AttrFloat(n, "alpha", 0.2))-1.0/6) > 1e-6 || onnx.AttrFloat(n, "beta", 0.5) != 0.5 {
 		return false
 	}
 	e.replace(n)
-	e.replace(mul, onnx.NewNode("HardSwish", mul.GetName(), []string{n.Input[0]}, []string{mul.Output[0]}))
+	e.replace(mul, onnx.NewNode("HardSwish", mul.GetName(), []string{input(n, 0)}, []string{mul.Output[0]}))
 	return true
 }
 
 // composeLayerNorm finds γ·(x - E x)/√(Var x + ε) + β around its Sqrt.
 func (e *editor) composeLayerNorm(sqrt *onnx.Node) bool {
-	add := e.producer[sqrt.Input[0]]
+	add := e.producer[input(sqrt, 0)]
 	if e.opset() < layerNormSince || !isOp(add, "Add") {
 		return false
 	}
 	_, epsilon, ok := e.floats(input(add, 1))
-	variance := e.producer[add.Input[0]]
+	variance := e.producer[input(add, 0)]
 	if !ok || len(epsilon) != 1 || !e.overLastAxis(variance) {
 		return false
 	}
-	square := e.producer[variance.Input[0]]
-	if !(isOp(square, "Pow") && e.number(input(square, 1), 2) || isOp(square, "Mul") && square.Input[0] == input(square, 1)) {
+	square := e.producer[input(variance, 0)]
+	if !(isOp(square, "Pow") && e.number(input(square, 1), 2) || isOp(square, "Mul") && input(square, 0) == input(square, 1)) {
 		return false
 	}
-	centred := e.producer[square.Input[0]]
+	centred := e.producer[input(square, 0)]
 	if !isOp(centred, "Sub") || !e.overLastAxis(e.producer[input(centred, 1)]) {
 		return false
 	}
-	x := centred.Input[0]
+	x := input(centred, 0)
 	div := e.only(sqrt.Output[0], "Div")
-	if e.producer[centred.Input[1]].Input[0] != x || div == nil || div.Input[1] != sqrt.Output[0] || !e.sameCentre(div.Input[0], centred) {
+	if e.producer[input(centred, 1)].Input[0] != x || div == nil || input(div, 1) != sqrt.Output[0] || !e.sameCentre(input(div, 0), centred) {
 		return false
 	}
 	scale := e.only(div.Output[0], "Mul")
@@ -175,7 +179,7 @@ func (e *editor) composeLayerNorm(sqrt *onnx.Node) bool {
 // sameCentre reports whether a value is x - E x: that of the variance, or as TorchScript writes it a second one.
 func (e *editor) sameCentre(value string, centred *onnx.Node) bool {
 	n := e.producer[value]
-	return n == centred || isOp(n, "Sub") && n.Input[0] == centred.Input[0] && n.Input[1] == centred.Input[1]
+	return n == centred || isOp(n, "Sub") && input(n, 0) == input(centred, 0) && input(n, 1) == input(centred, 1)
 }
 
 // overLastAxis reports whether n is a ReduceMean over the last axis that keeps it.
@@ -184,7 +188,7 @@ func (e *editor) overLastAxis(n *onnx.Node) bool {
 		return false
 	}
 	axes, given, ok := e.list(n, "axes", 1)
-	rank := int64(e.rank(n.Input[0]))
+	rank := int64(e.rank(input(n, 0)))
 	return given && ok && len(axes) == 1 && rank > 0 && (axes[0] == -1 || axes[0] == rank-1)
 }
 

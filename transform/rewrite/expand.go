@@ -81,7 +81,7 @@ func expandFusedGemm(e *editor, n *onnx.Node) []*onnx.Node {
 // activated appends to a node the addition of a value, "" for none, and an activation with its parameters.
 func (e *editor) activated(n, first *onnx.Node, add, activation string, p []float32) []*onnx.Node {
 	plain := e.fresh(nameFor(n, "plain"))
-	c := &chain{e: e, base: n, dtype: e.value(first.Input[1]).DType, at: plain, nodes: []*onnx.Node{first}, ok: true}
+	c := &chain{e: e, base: n, dtype: e.value(input(first, 1)).DType, at: plain, nodes: []*onnx.Node{first}, ok: true}
 	if add != "" {
 		c.with("Add", add)
 	}
@@ -110,6 +110,9 @@ func (e *editor) activated(n, first *onnx.Node, add, activation string, p []floa
 // expandFusedMatMul: operands transposed, multiplied, and scaled.
 func expandFusedMatMul(e *editor, n *onnx.Node) []*onnx.Node {
 	in := slices.Clone(n.Input)
+	if len(in) != 2 {
+		return nil
+	}
 	var news []*onnx.Node
 	for slot, side := range []string{"A", "B"} {
 		last, batch := onnx.AttrInt(n, "trans"+side, 0) != 0, onnx.AttrInt(n, "transBatch"+side, 0) != 0
@@ -125,7 +128,7 @@ func expandFusedMatMul(e *editor, n *onnx.Node) []*onnx.Node {
 			onnx.Ints("perm", fusedPerm(rank, last, batch)...)))
 		in[slot] = turned
 	}
-	c := e.chain(n, n.Input[0])
+	c := e.chain(n, input(n, 0))
 	c.at, c.ok = in[0], true
 	c.with("MatMul", in[1])
 	if alpha := float64(onnx.AttrFloat(n, "alpha", 1)); alpha != 1 {
@@ -162,7 +165,7 @@ func expandGelu(e *editor, n *onnx.Node) []*onnx.Node {
 
 // biased adds a node's second input, where there is one, to its first.
 func (e *editor) biased(n *onnx.Node) *chain {
-	c := e.chain(n, n.Input[0])
+	c := e.chain(n, input(n, 0))
 	if bias := input(n, 1); bias != "" {
 		c.dtype = max(c.dtype, e.value(bias).DType)
 		c.ok = c.dtype.IsFloat()
@@ -188,8 +191,8 @@ func expandFastGelu(e *editor, n *onnx.Node) []*onnx.Node {
 
 // expandQuickGelu: x·sigmoid(α·x).
 func expandQuickGelu(e *editor, n *onnx.Node) []*onnx.Node {
-	c := e.chain(n, n.Input[0])
-	return c.binary("Mul", float64(onnx.AttrFloat(n, "alpha", 1.702))).unary("Sigmoid").with("Mul", n.Input[0]).end(n.Output[0])
+	c := e.chain(n, input(n, 0))
+	return c.binary("Mul", float64(onnx.AttrFloat(n, "alpha", 1.702))).unary("Sigmoid").with("Mul", input(n, 0)).end(n.Output[0])
 }
 
 // expandSkipLayerNorm: input, skip and bias added, which may be an output of its own, and normalised.
@@ -198,9 +201,9 @@ func expandSkipLayerNorm(e *editor, n *onnx.Node) []*onnx.Node {
 	if len(n.Output) > 1 && (!e.unread(n.Output[1]) || len(n.Output) > 2 && !e.unread(n.Output[2])) || gamma == "" {
 		return nil
 	}
-	c := &chain{e: e, base: n, dtype: e.value(gamma).DType, at: n.Input[0]}
+	c := &chain{e: e, base: n, dtype: e.value(gamma).DType, at: input(n, 0)}
 	c.ok = c.dtype.IsFloat()
-	c.with("Add", n.Input[1])
+	c.with("Add", input(n, 1))
 	if bias := input(n, 4); bias != "" {
 		c.with("Add", bias)
 	}

@@ -35,6 +35,7 @@ func TestSpelling(t *testing.T) {
 		{name: "leading ones", model: "input x f32[1,3,2,2]\nw = init f32[1,3,1,1] random(1)\ny = Mul(x, w)\noutput y",
 			want: "y = Mul(x, w)", kinds: map[string]int{"Mul spelt": 1}},
 		{name: "leading ones that make an axis", model: "input x f32[3]\nw = init f32[1,3] random(1)\ny = Mul(x, w)\noutput y"},
+		{name: "one feature", model: "input x f32[2,1,2,2]\nw = init f32[1,1,1] random(1)\ny = Mul(x, w)\noutput y"},
 		{name: "slope", model: "input x f32[2,3]\nw = init f32[1,3] random(1)\ny = PRelu(x, w)\noutput y",
 			want: "y = PRelu(x, w)", kinds: map[string]int{"PRelu spelt": 1}},
 		{name: "joined in two steps", model: "input x f32[2,3]\ninput z f32[2,3]\nn = Neg(x)\na = Concat(x, n) {axis=1}\ny = Concat(a, z) {axis=1}\noutput y",

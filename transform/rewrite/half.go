@@ -114,7 +114,7 @@ func needsFloat32(m *onnx.Model, half onnx.DType) bool {
 		switch {
 		case isOp(n, "Cast") && onnx.AttrInt(n, "to", 0) == int64(onnx.Float) && !e.outputs[n.Output[0]] && e.value(input(n, 0)).DType == half,
 			isOp(n, "NonMaxSuppression"),
-			isOp(n, "Resize") && input(n, 2) != "" && !e.isConstant(n.Input[2]),
+			isOp(n, "Resize") && input(n, 2) != "" && !e.isConstant(input(n, 2)),
 			!isStandard(n) && len(m.Proto.GetFunctions()) == 0:
 			return true
 		}

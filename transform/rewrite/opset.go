@@ -82,8 +82,8 @@ func (r *raiser) graph(g *onnx.Graph) *fault.Error {
 // node brings a node through the versions one by one: its operator may be renamed on the way.
 func (r *raiser) node(n *onnx.Node) *fault.Error {
 	r.before, r.after = nil, nil
-	if !isStandard(n) {
-		return nil
+	if !isStandard(n) || len(n.Input) == 0 || len(n.Output) == 0 {
+		return nil // without inputs there is nothing that changed
 	}
 	for version := r.from + 1; version <= r.to; version++ {
 		op := n.GetOpType()

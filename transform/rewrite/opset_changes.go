@@ -129,7 +129,7 @@ func refuseCeilWithPad(_ *raiser, n *onnx.Node) string {
 // one axis. They are the same where axis is the last or all behind it have size one; else the matrix is
 // made, and undone.
 func flattenedSoftmax(r *raiser, n *onnx.Node) string {
-	axis, x := onnx.AttrInt(n, "axis", 1), r.value(n.Input[0])
+	axis, x := onnx.AttrInt(n, "axis", 1), r.value(input(n, 0))
 	onnx.SetAttr(n, onnx.Int("axis", axis))
 	if axis == -1 {
 		return ""
@@ -141,8 +141,8 @@ func flattenedSoftmax(r *raiser, n *onnx.Node) string {
 	}
 	flat, soft, dims := r.fresh(nameFor(n, "flat")), r.fresh(nameFor(n, "rows")), r.fresh(nameFor(n, "dims"))
 	r.before = append(r.before,
-		onnx.NewNode("Shape", r.freshNode(nameFor(n, "shape")), []string{n.Input[0]}, []string{dims}),
-		onnx.NewNode("Flatten", r.freshNode(nameFor(n, "flatten")), []string{n.Input[0]}, []string{flat}, onnx.Int("axis", axis)))
+		onnx.NewNode("Shape", r.freshNode(nameFor(n, "shape")), []string{input(n, 0)}, []string{dims}),
+		onnx.NewNode("Flatten", r.freshNode(nameFor(n, "flatten")), []string{input(n, 0)}, []string{flat}, onnx.Int("axis", axis)))
 	r.after = append(r.after,
 		onnx.NewNode("Reshape", r.freshNode(nameFor(n, "reshape")), []string{soft, dims}, []string{n.Output[0]}))
 	n.Input[0], n.Output[0] = flat, soft
@@ -161,7 +161,7 @@ func resizeCoordinates(r *raiser, n *onnx.Node) string {
 		onnx.SetAttr(n, onnx.StringAttr("nearest_mode", "floor"))
 	}
 	onnx.SetAttr(n, onnx.StringAttr("coordinate_transformation_mode", "asymmetric"))
-	n.Input = []string{n.Input[0], r.addConstant(nameFor(n, "roi"), onnx.NewTensor(onnx.Float, 0)), n.Input[1]}
+	n.Input = []string{input(n, 0), r.addConstant(nameFor(n, "roi"), onnx.NewTensor(onnx.Float, 0)), input(n, 1)}
 	return ""
 }
 
@@ -172,7 +172,7 @@ func resizeAbsent(r *raiser, n *onnx.Node) string {
 		return "the coordinates tf_half_pixel_for_nn are gone"
 	}
 	for slot := 1; slot < len(n.Input) && slot <= 2; slot++ {
-		t, ok := r.constant(n.Input[slot])
+		t, ok := r.constant(input(n, slot))
 		if ok && t.Len() == 0 || slot == 1 && mode != "tf_crop_and_resize" {
 			n.Input[slot] = ""
 		}
@@ -198,7 +198,7 @@ func gridSampleModes(_ *raiser, n *onnx.Node) string {
 
 // groupNormPerChannel: scale and bias, one number for each group until then, are per channel.
 func groupNormPerChannel(r *raiser, n *onnx.Node) string {
-	groups, x := onnx.AttrInt(n, "num_groups", 0), r.value(n.Input[0])
+	groups, x := onnx.AttrInt(n, "num_groups", 0), r.value(input(n, 0))
 	if groups < 1 || x.Rank() < 2 || !x.Dims[1].Known() || x.Dims[1].Size%groups != 0 {
 		return "the number of channels is not known"
 	}
@@ -214,7 +214,7 @@ func groupNormPerChannel(r *raiser, n *onnx.Node) string {
 				spread = append(spread, p)
 			}
 		}
-		r.setSlot(n, slot, r.addConstant(n.Input[slot]+"_channels", onnx.FromFloat64(t.DType, spread, int64(len(spread)))))
+		r.setSlot(n, slot, r.addConstant(input(n, slot)+"_channels", onnx.FromFloat64(t.DType, spread, int64(len(spread)))))
 	}
 	return ""
 }

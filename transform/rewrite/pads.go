@@ -36,7 +36,7 @@ func (e *editor) foldPad(n *onnx.Node) bool {
 	inner := append(slices.Clone(pads[2:rank]), pads[rank+2:]...)
 	for _, op := range []string{"Conv", "AveragePool"} {
 		reader := e.only(n.Output[0], op)
-		if reader == nil || reader.Input[0] != n.Output[0] || !takesPads(reader, inner) {
+		if reader == nil || input(reader, 0) != n.Output[0] || !takesPads(reader, inner) {
 			continue
 		}
 		own := onnx.AttrInts(reader, "pads")
@@ -47,7 +47,7 @@ func (e *editor) foldPad(n *onnx.Node) bool {
 		if op == "AveragePool" {
 			onnx.SetAttr(reader, onnx.Int("count_include_pad", 1))
 		}
-		e.setInput(reader, 0, n.Input[0])
+		e.setInput(reader, 0, input(n, 0))
 		e.replace(n)
 		return true
 	}
@@ -74,6 +74,9 @@ func takesPads(n *onnx.Node, more []int64) bool {
 		return true
 	}
 	kernel := onnx.AttrInts(n, "kernel_shape")
+	if 2*len(kernel) != len(own) {
+		return false
+	}
 	for i, p := range more {
 		if p+own[i] >= kernel[i%len(kernel)] {
 			return false

@@ -25,10 +25,10 @@ func plainSizes(m *onnx.Model, r *Record) error {
 			continue
 		}
 		slot, ok := sizeSlots[n.GetOpType()]
-		if !ok || !isStandard(n) || input(n, slot) == "" || e.isConstant(n.Input[slot]) || e.isPlainSizes(n.Input[slot]) {
+		if !ok || !isStandard(n) || input(n, slot) == "" || e.isConstant(input(n, slot)) || e.isPlainSizes(input(n, slot)) {
 			continue
 		}
-		if news, sizes := e.sizesFrom(n, e.value(n.Input[slot]).Ints, places); news != nil {
+		if news, sizes := e.sizesFrom(n, e.value(input(n, slot)).Ints, places); news != nil {
 			e.setInput(n, slot, sizes)
 			e.replace(n, append(news, onnx.Clone(n))...)
 			r.did("sizes of " + n.GetOpType() + " taken from the inputs")
@@ -99,8 +99,8 @@ func (e *editor) isOneSize(value string) bool {
 		return e.isInt64(value) && len(e.value(value).Dims) == 1
 	}
 	n := e.producer[value]
-	return isOp(n, "Gather") && e.isConstant(input(n, 1)) && isOp(e.producer[n.Input[0]], "Shape") &&
-		e.inputs[e.producer[n.Input[0]].Input[0]] && len(e.value(n.Input[1]).Dims) == 1
+	return isOp(n, "Gather") && e.isConstant(input(n, 1)) && isOp(e.producer[input(n, 0)], "Shape") &&
+		e.inputs[e.producer[input(n, 0)].Input[0]] && len(e.value(input(n, 1)).Dims) == 1
 }
 
 // scaleInstead makes a Resize to sizes one by scales, where both are known but for axes that stay.

@@ -50,7 +50,7 @@ func spellReshape(e *editor, n *onnx.Node) bool {
 	if changed {
 		onnx.SetAttr(n, onnx.Int("allowzero", 0))
 	}
-	in, out := e.value(n.Input[0]), e.value(n.Output[0])
+	in, out := e.value(input(n, 0)), e.value(n.Output[0])
 	if !in.HasRank || !out.HasRank {
 		return changed
 	}
@@ -168,7 +168,7 @@ func spellSlice(e *editor, n *onnx.Node) bool {
 		e.setInput(n, 4, "")
 	}
 	for slot, list := range [][]int64{1: starts, 2: ends, 3: axes} {
-		if old, ok := e.ints(input(n, slot)); slot > 0 && (!ok || !slices.Equal(old, list) || !e.isInt64(n.Input[slot])) {
+		if old, ok := e.ints(input(n, slot)); slot > 0 && (!ok || !slices.Equal(old, list) || !e.isInt64(input(n, slot))) {
 			e.setConstant(n, slot, "bound", onnx.FromInt64(list, int64(len(list))))
 			changed = true
 		}
@@ -191,16 +191,24 @@ func within(bound, size int64) int64 {
 	return min(max(bound, 0), size)
 }
 
-// dropLeadingOnes: a constant broadcasts from the last axis, ones before the others say nothing.
+// dropLeadingOnes: a constant broadcasts from the last axis, ones before the others say nothing. One that
+// stands for an axis of a single feature stays.
 func dropLeadingOnes(e *editor, n *onnx.Node) bool {
 	t, ok := e.constant(input(n, 1))
-	if !ok || len(t.Dims) == 0 || t.Dims[0] != 1 || e.rank(n.Input[0]) < len(t.Dims) || e.opset() < 7 || e.tied(n.Input[1]) {
+	x := e.value(input(n, 0))
+	if !ok || len(x.Dims) < len(t.Dims) || e.opset() < 7 || e.tied(input(n, 1)) {
 		return false
 	}
-	dims := slices.Clone(t.Dims)
+	dims := t.Dims
 	for len(dims) > 0 && dims[0] == 1 {
+		if axis := len(x.Dims) - len(dims); axis > 0 && (!x.Dims[axis].Known() || x.Dims[axis].Is(1)) {
+			break
+		}
 		dims = dims[1:]
 	}
-	e.setConstant(n, 1, "plain", &onnx.Tensor{DType: t.DType, Dims: dims, Raw: t.Raw})
+	if len(dims) == len(t.Dims) {
+		return false
+	}
+	e.setConstant(n, 1, "plain", &onnx.Tensor{DType: t.DType, Dims: slices.Clone(dims), Raw: t.Raw})
 	return true
 }

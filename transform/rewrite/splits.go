@@ -34,7 +34,7 @@ func (e *editor) slicesOf(n *onnx.Node) []*onnx.Node {
 	for i, size := range sizes {
 		if out := n.Output[i]; !e.unread(out) {
 			news = append(news, onnx.NewNode("Slice", e.freshNode(nameFor(n, "part")),
-				[]string{n.Input[0], bound(at), bound(at + size), bound(int64(axis))}, []string{out}))
+				[]string{input(n, 0), bound(at), bound(at + size), bound(int64(axis))}, []string{out}))
 		}
 		at += size
 	}
