@@ -197,7 +197,7 @@ func TestZipWithPermutedCopyOfRandomNetworks(t *testing.T) {
 		plan := drawPlan(rt, slices.Concat(zipSteps, permuteSteps))
 		rt.Log(describe(plan))
 		w := newTwins(rt, plan.model(t, style{seed: 1}), rapid.Uint64().Draw(rt, "seed"))
-		if w.checkZip(rt, e, randomSamples(64, "x", 3, 8, 8), 4, false, tolerance) {
+		if w.checkZip(rt, e, randomSamples(64, "x", 3, 8, 8), 4, false, randomTolerance) {
 			claimed++
 		}
 	})

@@ -17,8 +17,12 @@ import (
 // without changing what the models compute. Equal means up to 1e-5 of the largest output.
 const tolerance = 1e-5
 
+// randomTolerance is the limit for random networks: one in some hundred normalises a nearly constant value and so
+// amplifies float32 rounding to a few 1e-5. A wrong rule changes outputs by percents.
+const randomTolerance = 2e-4
+
 // checkPermutations permutes every free space of one model.
-func checkPermutations(t fataler, tb testing.TB, m *onnx.Model, feeds map[string]*onnx.Tensor, seed uint64) {
+func checkPermutations(t fataler, tb testing.TB, m *onnx.Model, feeds map[string]*onnx.Tensor, seed uint64, limit float64) {
 	t.Helper()
 	p := prepare(t, m)
 	trunk := findTrunk(t, p, merge.Cut{})
@@ -26,25 +30,25 @@ func checkPermutations(t fataler, tb testing.TB, m *onnx.Model, feeds map[string
 	for s, order := range permutations(trunk, seed) {
 		as[s] = merge.Average(match.Zip{Width: s.Dim, Of: order})
 	}
-	newChecker(t, engine(tb), p, feeds).check(t, p, build(t, p, trunk, as), tolerance)
+	newChecker(t, engine(tb), p, feeds).check(t, p, build(t, p, trunk, as), limit)
 }
 
 func TestPermutingChangesNothing(t *testing.T) {
 	for _, name := range realPairs {
-		checkPermutations(t, t, real(t, name+"_a"), imageFeeds(3), 7)
+		checkPermutations(t, t, real(t, name+"_a"), imageFeeds(3), 7, tolerance)
 	}
 	steps := append(append([]step(nil), zipSteps...), permuteSteps...)
 	rapid.Check(t, func(rt *rapid.T) {
 		plan := drawPlan(rt, steps)
 		rt.Log(describe(plan))
-		checkPermutations(rt, t, plan.model(t, style{seed: 1}), netFeeds(onnx.Float), rapid.Uint64().Draw(rt, "seed"))
+		checkPermutations(rt, t, plan.model(t, style{seed: 1}), netFeeds(onnx.Float), rapid.Uint64().Draw(rt, "seed"), randomTolerance)
 	})
 }
 
 // checkDuplicates merges a model with itself: a random part of the features is joined with its copy, the
 // others stay twice, so that each copy's consumers carry half the weight. Operators that normalise over
 // the features notice; spaces that they bind may only be permuted.
-func checkDuplicates(t fataler, tb testing.TB, m *onnx.Model, feeds map[string]*onnx.Tensor, seed uint64) {
+func checkDuplicates(t fataler, tb testing.TB, m *onnx.Model, feeds map[string]*onnx.Tensor, seed uint64, limit float64) {
 	t.Helper()
 	p := prepare(t, m, m.Clone())
 	trunk := findTrunk(t, p, merge.Cut{})
@@ -63,18 +67,18 @@ func checkDuplicates(t fataler, tb testing.TB, m *onnx.Model, feeds map[string]*
 		}
 		as[s] = merge.Average(z)
 	}
-	newChecker(t, engine(tb), p, feeds).check(t, p, build(t, p, trunk, as), tolerance)
+	newChecker(t, engine(tb), p, feeds).check(t, p, build(t, p, trunk, as), limit)
 }
 
 func TestDuplicatingChangesNothing(t *testing.T) {
 	for _, name := range realPairs {
-		checkDuplicates(t, t, real(t, name+"_a"), imageFeeds(3), 7)
+		checkDuplicates(t, t, real(t, name+"_a"), imageFeeds(3), 7, tolerance)
 	}
 	steps := append(append([]step(nil), zipSteps...), permuteSteps...)
 	rapid.Check(t, func(rt *rapid.T) {
 		plan := drawPlan(rt, steps)
 		rt.Log(describe(plan))
-		checkDuplicates(rt, t, plan.model(t, style{seed: 1}), netFeeds(onnx.Float), rapid.Uint64().Draw(rt, "seed"))
+		checkDuplicates(rt, t, plan.model(t, style{seed: 1}), netFeeds(onnx.Float), rapid.Uint64().Draw(rt, "seed"), randomTolerance)
 	})
 }
 
@@ -100,7 +104,7 @@ func TestFullWidthIsEverySource(t *testing.T) {
 		if n := len(p.Sources.Models[0].Index.Order); len(trunk.Groups) != n-1 {
 			rt.Fatalf("%d of %d nodes shared: %v", len(trunk.Groups), n, trunk.Ends)
 		}
-		newChecker(rt, e, p, netFeeds(onnx.Float)).check(rt, p, build(rt, p, trunk, full(rt, p, trunk)), tolerance)
+		newChecker(rt, e, p, netFeeds(onnx.Float)).check(rt, p, build(rt, p, trunk, full(rt, p, trunk)), randomTolerance)
 	})
 }
 
