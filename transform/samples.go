@@ -11,10 +11,15 @@ type picked struct {
 	index []int
 }
 
-// splitSource sets every n-th sample aside. With fewer than 2·n samples nothing is set aside.
+// maxHeld bounds the samples set aside: their outputs are kept in memory, which must not grow with the data.
+const maxHeld = 512
+
+// splitSource sets every n-th sample aside, at most maxHeld of them, evenly spread. With fewer than 2·n samples
+// nothing is set aside.
 func splitSource(src calibrate.Source, n int) (rest, held calibrate.Source) {
 	var a, b picked
 	a.src, b.src = src, src
+	n = max(n, (src.Samples()+maxHeld-1)/maxHeld)
 	for i := range src.Samples() {
 		if i%n == n-1 && src.Samples() >= 2*n {
 			b.index = append(b.index, i)
