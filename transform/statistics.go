@@ -32,7 +32,7 @@ func (p *Prepared) Measure(ctx context.Context, e calibrate.Engine, t *merge.Tru
 		return nil, err
 	}
 	tp := tapper{p.Sources, t, side}
-	taps := tp.spaces(false)
+	taps := tp.spaces()
 	if nodes {
 		taps = append(taps, tp.nodes()...)
 	}

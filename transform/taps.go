@@ -21,10 +21,10 @@ type tapper struct {
 //
 // A space is read in many places (all along a residual stream). The last contraction that reads it is
 // taken, as in ZipIt's reference: there the stream holds what all its writers have added.
-func (p tapper) spaces(all bool) []calibrate.Tap {
+func (p tapper) spaces() []calibrate.Tap {
 	var taps []calibrate.Tap
 	for _, sp := range p.t.Analysis.Spaces {
-		if sp.Mode == space.Pinned || sp.Constant || p.t.Identical[sp] && !all {
+		if sp.Mode == space.Pinned || sp.Constant || p.t.Identical[sp] {
 			continue
 		}
 		if parts, ok := p.find(sp); ok {

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"strings"
-
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -82,14 +80,6 @@ func must(err error) {
 	if err != nil {
 		panic(err)
 	}
-}
-
-// mergedHeads are the heads that a merged file's metadata names, nil for other models.
-func mergedHeads(m *onnx.Model) []string {
-	if list := m.Metadata("onnx_zip.heads"); list != "" {
-		return strings.Split(list, ",")
-	}
-	return nil
 }
 
 // outputNames lists a model's outputs.

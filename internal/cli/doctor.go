@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/internal/ortlib"
+	"github.com/onnx-zip/onnx-zip/internal/report"
 	"github.com/spf13/cobra"
 )
 
@@ -109,7 +110,7 @@ func (a *app) printDiagnosis(d *diagnosis) {
 		t.add("CUDA", strings.ReplaceAll(d.NoCUDA, "\n", " "))
 	}
 	t.add("NVIDIA", map[bool]string{true: "this machine shows a device", false: "no device here"}[d.NVIDIA])
-	t.add("cores", count(int64(d.CPUs)))
+	t.add("cores", report.Count(int64(d.CPUs)))
 	t.add("cache", d.Cache)
 	if d.Second != "" {
 		t.add("second engine", d.Second)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/onnx-zip/onnx-zip/eval"
+	"github.com/onnx-zip/onnx-zip/internal/report"
 )
 
 func (e *evaluation) print() {
@@ -34,13 +35,13 @@ func (e *evaluation) print() {
 func sizeTable(m evalModel) *table {
 	t := &table{}
 	if m.Sources == nil {
-		t.add("parameters", count(m.Size.Params))
-		t.add("FLOPs", count(m.Size.FLOPs))
-		t.add("file", count(m.Size.FileBytes)+"B")
+		t.add("parameters", report.Count(m.Size.Params))
+		t.add("FLOPs", report.Count(m.Size.FLOPs))
+		t.add("file", report.Count(m.Size.FileBytes)+"B")
 		return t
 	}
 	row := func(name string, a, b int64, unit string) {
-		t.add(name, count(a)+unit, count(b)+unit, fmt.Sprintf("%.3f", float64(a)/float64(max(b, 1))))
+		t.add(name, report.Count(a)+unit, report.Count(b)+unit, fmt.Sprintf("%.3f", float64(a)/float64(max(b, 1))))
 	}
 	t.add("", "this file", "sources", "ratio")
 	row("parameters", m.Size.Params, m.Sources.Params, "")

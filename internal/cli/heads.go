@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/internal/data"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform"
 )
 
 // subject is a file to judge: a merged one with its heads, or a plain model with one.
@@ -38,7 +39,7 @@ func (s subject) names() []string {
 
 // subjectOf reads a merged file's heads off its metadata; a plain model is one head of the given name.
 func subjectOf(m *onnx.Model, plainName string) (subject, error) {
-	names := mergedHeads(m)
+	names := transform.Heads(m)
 	if names == nil {
 		h := headOutputs{name: plainName, outputs: outputNames(m)}
 		h.logits, h.classes, _ = logitsOf(m, nil)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onnx-zip/onnx-zip/eval"
+	"github.com/onnx-zip/onnx-zip/internal/report"
 	"github.com/onnx-zip/onnx-zip/transform"
 )
 
@@ -18,7 +19,7 @@ func (m *merging) printResult() {
 	m.printCost()
 	m.printWork()
 	if m.result.Output != "" {
-		m.a.printf("wrote %s, %sB, heads %s\n", m.result.Output, count(m.result.FileBytes), strings.Join(headsOf(m.p), ", "))
+		m.a.printf("wrote %s, %sB, heads %s\n", m.result.Output, report.Count(m.result.FileBytes), strings.Join(headsOf(m.p), ", "))
 	}
 	m.a.paragraph("verdict: %s: %s", strings.ReplaceAll(m.a.doc.Verdict, "_", " "), m.a.doc.Reason)
 }
@@ -73,8 +74,8 @@ func (m *merging) printCost() {
 	c := m.res.Report.Cost
 	t := &table{}
 	t.add("cost", "merged", "ensemble", "ratio")
-	t.add("parameters", count(c.Params), count(c.EnsembleParams), fmt.Sprintf("%.3f", c.ParamsRatio))
-	t.add("FLOPs", count(c.FLOPs), count(c.EnsembleFLOPs), fmt.Sprintf("%.3f", c.FLOPsRatio))
+	t.add("parameters", report.Count(c.Params), report.Count(c.EnsembleParams), fmt.Sprintf("%.3f", c.ParamsRatio))
+	t.add("FLOPs", report.Count(c.FLOPs), report.Count(c.EnsembleFLOPs), fmt.Sprintf("%.3f", c.FLOPsRatio))
 	m.a.printf("\n%s", t)
 	if ops := m.res.Report.Operators; len(ops) > 0 {
 		m.a.printf("operators that no source has: %s\n", strings.Join(ops, ", "))

@@ -47,20 +47,6 @@ func (t *table) String() string {
 // percent is "94.3 %" of a fraction.
 func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
 
-// count is a number for people: 812, 270.9 k, 1.24 M, 3.1 G.
-func count(n int64) string {
-	x := float64(n)
-	for _, u := range []struct {
-		size float64
-		name string
-	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if x >= u.size {
-			return fmt.Sprintf("%.3g %s", x/u.size, u.name)
-		}
-	}
-	return fmt.Sprint(n)
-}
-
 // plural is "1 sample", "2 samples".
 func plural(n int, what string) string {
 	if n == 1 {

@@ -71,7 +71,7 @@ func costBars(sizes []Size, what string) (rows []CostRow) {
 		top = max(top, of(s))
 	}
 	for _, s := range sizes {
-		rows = append(rows, CostRow{s.Name, count(of(s)), s.Kind, round(100 * float64(of(s)) / float64(top))})
+		rows = append(rows, CostRow{s.Name, Count(of(s)), s.Kind, round(100 * float64(of(s)) / float64(top))})
 	}
 	return rows
 }
@@ -195,7 +195,7 @@ func strip(networks []Network) *Strip {
 	for i, c := range networks[0].Cells {
 		x, h := float64(i)*step, max(stripHeight*float64(c.FLOPs)/float64(top), 3)
 		b := Bar{X: round(x), Y: round(stripHeight - h), W: round(step * 0.86), H: round(h), Class: "own",
-			Name: fmt.Sprintf("%s %s, %s FLOPs, %s parameters", c.Op, c.Name, count(c.FLOPs), count(c.Params))}
+			Name: fmt.Sprintf("%s %s, %s FLOPs, %s parameters", c.Op, c.Name, Count(c.FLOPs), Count(c.Params))}
 		if c.Shared {
 			b.Class = "shared"
 		}

@@ -161,7 +161,7 @@ func TestWords(t *testing.T) {
 	for want, got := range map[string]string{
 		"1.4·10⁻⁷": sci(1.4e-7), "0": sci(0), "2.5·10¹²": sci(2.5e12), "3.0": sci(3), "∞": sci(1 / zero()),
 		"> 99.9 %": percent(0.99999), "100 %": percent(1), "< 0.1 %": percent(1e-6), "0 %": percent(0), "12.5 %": percent(0.125),
-		"1.08 M": count(1082442), "812": count(812), "1\u202f082\u202f442": exact(1082442), "-12": exact(-12),
+		"1.08 M": Count(1082442), "812": Count(812), "1\u202f082\u202f442": exact(1082442), "-12": exact(-12),
 		"a/b=c.npz": shell("a/b=c.npz"), `'it'\''s $x'`: shell("it's $x"), "''": shell(""), "0.050": fixed(0.05), "1.0·10⁻⁵": fixed(1e-5),
 		"…longname": tail("averylongname", 9), "avery…": head("averylongname", 6), "one two|three": strings.Join(wrap("one two three", 8), "|"),
 	} {

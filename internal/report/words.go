@@ -14,7 +14,7 @@ import (
 // functions are what page.html can call.
 var functions = template.FuncMap{
 	"percent": percent, "rate": rate, "value": func(r eval.Rate) string { return oneDecimal(100*r.Value) + " %" },
-	"points": points, "count": count, "exact": exact, "sci": sci, "fixed": fixed, "seconds": seconds, "shell": shell,
+	"points": points, "count": Count, "exact": exact, "sci": sci, "fixed": fixed, "seconds": seconds, "shell": shell,
 	"base": filepath.Base, "words": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 	"tiles": tiles, "shown": shown, "costBars": costBars, "costKinds": func() []string { return []string{"parameters", "FLOPs"} }, "intervals": intervals,
 	"strip": strip, "stack": stack, "refitChart": refitChart, "controls": controls, "fitsKept": fitsKept, "repairsKept": repairsKept,
@@ -48,8 +48,8 @@ func points(d eval.Diff) string {
 // minus sets negative numbers as print does.
 func minus(text string) string { return strings.ReplaceAll(text, "-", "−") }
 
-// count is a number for people: 812, 270.9 k, 1.24 M.
-func count(n int64) string {
+// Count is a number for people: 812, 270.9 k, 1.24 M.
+func Count(n int64) string {
 	x := float64(n)
 	for _, u := range []struct {
 		size float64
