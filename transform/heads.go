@@ -59,6 +59,8 @@ func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*s
 			as[sp] = kept
 		case o.Represent == "select":
 			as[sp] = merge.Select(a.Zip, variances(moments(stats, sp)))
+		default:
+			as[sp] = selectConstants(merge.Average(a.Zip), moments(stats, sp))
 		}
 	}
 	return nil
@@ -68,20 +70,21 @@ func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*s
 func matchModelHeads(as merge.Assignments, spaces []*space.Space, stats *Statistics, i int) error {
 	heads := spaces[0].Heads
 	profit := make([]float64, heads*heads)
-	inside := make([][][]int, len(spaces)) // space → pair of heads → features
+	features := make([]match.Features, len(spaces))
 	for s, sp := range spaces {
 		m := moments(stats, sp)
-		f := match.Features{Widths: widthsOf(len(m.Mean)/sp.Dim, sp.Dim), Mean: m.Mean, Cov: m.Cov}
-		c := f.Correlation()
-		inside[s] = make([][]int, heads*heads)
+		features[s] = match.Features{Widths: widthsOf(len(m.Mean)/sp.Dim, sp.Dim), Mean: m.Mean, Cov: m.Cov}
+		if sp.HeadsFixed {
+			continue
+		}
+		c := features[s].Correlation()
 		for mine := range heads {
 			for first := range heads {
-				score, to, err := matchInside(c, sp, i, mine, first)
+				score, err := likeness(c, len(m.Mean), sp, i, mine, first)
 				if err != nil {
 					return err
 				}
 				profit[mine*heads+first] += score
-				inside[s][mine*heads+first] = to
 			}
 		}
 	}
@@ -97,7 +100,11 @@ func matchModelHeads(as merge.Assignments, spaces []*space.Space, stats *Statist
 	for s, sp := range spaces {
 		d := sp.Dim / heads
 		for mine, first := range place {
-			for f, to := range inside[s][mine*heads+first] {
+			inside, err := matchInside(features[s], sp, i, mine, first)
+			if err != nil {
+				return err
+			}
+			for f, to := range inside {
 				as[sp].Of[i*sp.Dim+mine*d+f] = first*d + to
 			}
 		}
@@ -105,32 +112,64 @@ func matchModelHeads(as merge.Assignments, spaces []*space.Space, stats *Statist
 	return nil
 }
 
-// matchInside matches the features of head mine of model i to those of head first of the first model, and
-// returns the sum of their correlations.
-func matchInside(c []float64, sp *space.Space, i, mine, first int) (score float64, to []int, err error) {
-	d, all := sp.Dim/sp.Heads, len(c)
-	n := 0
-	for n*n < all {
-		n++
-	}
+// likeness is the largest sum of the correlations (c, n × n) of the features of head mine of model i with those of
+// head first of the first model.
+func likeness(c []float64, n int, sp *space.Space, i, mine, first int) (float64, error) {
+	d := sp.Dim / sp.Heads
 	profit := make([]float64, d*d)
 	for f := range d {
 		for g := range d {
 			profit[f*d+g] = c[(first*d+g)*n+i*sp.Dim+mine*d+f]
 		}
 	}
-	if sp.InsideFixed {
-		to = make([]int, d)
-		for f := range to {
-			to[f] = f
+	to := identity(d)
+	if !sp.InsideFixed {
+		var err error
+		if to, err = match.Assign(d, profit); err != nil {
+			return 0, err
 		}
-	} else if to, err = match.Assign(d, profit); err != nil {
-		return 0, nil, err
 	}
+	score := 0.0
 	for f, g := range to {
 		score += profit[f*d+g]
 	}
-	return score, to, nil
+	return score, nil
+}
+
+// matchInside matches the features of head mine of model i to those of head first of the first model.
+func matchInside(f match.Features, sp *space.Space, i, mine, first int) ([]int, error) {
+	d, n := sp.Dim/sp.Heads, len(f.Mean)
+	if sp.InsideFixed {
+		return identity(d), nil
+	}
+	two := match.Features{Widths: widthsOf(2, d)}
+	var pick []int
+	for k := range 2 * d {
+		if k < d {
+			pick = append(pick, first*d+k)
+		} else {
+			pick = append(pick, i*sp.Dim+mine*d+k-d)
+		}
+	}
+	for _, k := range pick {
+		two.Mean = append(two.Mean, f.Mean[k])
+		for _, l := range pick {
+			two.Cov = append(two.Cov, f.Cov[min(k, l)*n+max(k, l)])
+		}
+	}
+	z, err := match.Permute(two, match.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return z.Of[d:], nil
+}
+
+func identity(n int) []int {
+	of := make([]int, n)
+	for k := range of {
+		of[k] = k
+	}
+	return of
 }
 
 func widthsOf(models, dim int) []int {

@@ -199,6 +199,11 @@ func permutations(trunk *merge.Trunk, seed uint64) map[*space.Space][]int {
 		}
 		if heads[s.Group] == nil {
 			heads[s.Group] = r.Perm(s.Heads)
+			for h := range s.Heads {
+				if s.HeadsFixed {
+					heads[s.Group][h] = h
+				}
+			}
 		}
 		inside := s.Dim / s.Heads
 		for h := range s.Heads {

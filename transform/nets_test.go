@@ -184,6 +184,7 @@ var zipSteps = []step{
 // permuteSteps bind a space to permutations.
 var permuteSteps = []step{
 	{"attention", single, attention},
+	{"grouped", always, grouped},
 	{"softmax over channels", always, func(w *writer, a, b int) { w.cur = w.op("Softmax", w.cur, "axis=1") }},
 	{"mean over channels", always, func(w *writer, a, b int) {
 		w.cur = w.op("Sub", w.cur+", "+w.op("ReduceMean", w.cur, "axes=[1]"), "")
@@ -191,6 +192,23 @@ var permuteSteps = []step{
 	{"spatial attention", always, func(w *writer, a, b int) {
 		w.cur = w.op("Mul", w.cur+", "+w.op("Sigmoid", w.conv(w.cur, w.n, 1, 3), ""), "")
 	}},
+}
+
+// grouped is a convolution of 2 or 3 groups behind a dense one: 2 channels in each group before it, 1 to 3 behind.
+func grouped(w *writer, a, b int) {
+	groups, inside := 2+a%2, 1+b%3
+	in, out := groups*2, groups*inside
+	h := w.op("Tanh", w.conv(w.cur, w.n, in, 1), "")
+	w.doubled = false
+	bias := w.init(fmt.Sprint(out), -0.5, 0.5)
+	if a%4 < 2 {
+		w.cur, w.n = w.op("Conv", h+", "+w.init(fmt.Sprintf("%d,2,3,3", out))+", "+bias, fmt.Sprintf("group=%d, kernel_shape=[3,3], pads=[1,1,1,1]", groups)), out
+	} else {
+		w.cur, w.n = w.op("ConvTranspose", h+", "+w.init(fmt.Sprintf("%d,%d,1,1", in, inside))+", "+bias, fmt.Sprintf("group=%d", groups)), out
+	}
+	if b%2 == 0 && out == in { // behind a residual sum both sides are one space
+		w.cur = w.op("Add", w.cur+", "+h, "")
+	}
 }
 
 // linear makes n features of tokens.

@@ -191,6 +191,33 @@ func (m *axisMap) addHeads(a Assignment, seg space.Segment, first int) {
 	m.width += seg.Size
 }
 
+// insideGroups reorders axis 1 of a grouped convolution's filters, v of the given dims: the features inside the
+// group that a position along axis 0 belongs to. The groups themselves stay: axis 0 carries them along.
+func (as Assignments) insideGroups(v []float64, dims []int64, seg space.Segment, model, models int, weighted bool) []float64 {
+	whole := seg
+	whole.Size, whole.Part = seg.Space.Dim, space.Whole
+	m := as.mapAxis(space.Layout{whole}, model, models, whole.Size)
+	rows, n, inner := int(dims[0]), int(dims[1]), 1
+	for _, d := range dims[2:] {
+		inner *= int(d)
+	}
+	out := make([]float64, len(v))
+	for r := range rows {
+		for p := range n {
+			f := r*seg.Space.Heads/rows*n + p
+			dst := out[(r*n+m.to[f]%n)*inner:][:inner]
+			c := 1.0
+			if weighted {
+				c = m.coef[f]
+			}
+			for x, w := range v[(r*n+p)*inner:][:inner] {
+				dst[x] += c * w
+			}
+		}
+	}
+	return out
+}
+
 // identity reports whether the model's axis is the merged axis.
 func (m axisMap) identity() bool {
 	if m.width != len(m.to) {

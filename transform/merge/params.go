@@ -1,6 +1,8 @@
 package merge
 
 import (
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/space"
@@ -31,14 +33,7 @@ func mergeParam(s *Sources, t *Trunk, as Assignments, name string) (*onnx.Tensor
 		if err != nil {
 			return nil, err
 		}
-		d := p.Dims
-		for axis, role := range t.Analysis.Roles(i, other) {
-			if role == space.None {
-				continue
-			}
-			m := as.mapAxis(t.Analysis.Layouts(i, other)[axis], i, len(s.Models), int(d[axis]))
-			v, d = m.scatter(v, d, axis, role == space.Out)
-		}
+		v, d := as.mergeModel(v, p.Dims, t.Analysis.Layouts(i, other), t.Analysis.Roles(i, other), i, len(s.Models))
 		if sum == nil {
 			sum, dims = append([]float64(nil), v...), d
 			continue
@@ -48,4 +43,19 @@ func mergeParam(s *Sources, t *Trunk, as Assignments, name string) (*onnx.Tensor
 		}
 	}
 	return onnx.FromFloat64(first.DType, sum, dims...), nil
+}
+
+// mergeModel is M_i·W_i·U_i: model i's part of a merged parameter, and its dims.
+func (as Assignments) mergeModel(v []float64, dims []int64, layouts []space.Layout, roles []space.Role, model, models int) ([]float64, []int64) {
+	if len(layouts) > 1 && len(layouts[1]) == 1 && layouts[1][0].Part == space.GroupPart {
+		v = as.insideGroups(v, dims, layouts[1][0], model, models, roles[1] == space.Out) // before axis 0 moves the groups
+		roles = slices.Clone(roles)
+		roles[1] = space.None
+	}
+	for axis, role := range roles {
+		if role != space.None {
+			v, dims = as.mapAxis(layouts[axis], model, models, int(dims[axis])).scatter(v, dims, axis, role == space.Out)
+		}
+	}
+	return v, dims
 }

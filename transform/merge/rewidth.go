@@ -17,8 +17,8 @@ func (b *builder) rewidth(n *onnx.Node) error {
 		return nil
 	}
 	switch n.GetOpType() {
-	case "Conv":
-		if onnx.AttrInt(n, "group", 1) != 1 {
+	case "Conv", "ConvTranspose": // the groups of other than depthwise ones are as many in the merged model
+		if groups := onnx.AttrInt(n, "group", 1); groups != 1 && int(groups) == b.sizeOf(0, n.GetInput()[0], 1) {
 			onnx.SetAttr(n, onnx.Int("group", b.dims(n.GetInput()[0])[1].Size))
 		}
 	case "Reshape", "Expand":

@@ -127,7 +127,7 @@ func (a *analyzer) result() *Analysis {
 			}
 		}
 	}
-	fixHeads(out.Spaces)
+	a.fixHeads(out.Spaces)
 	return out
 }
 

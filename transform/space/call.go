@@ -255,6 +255,15 @@ func (c *call) pinnedAxes(value, text string) []axis {
 	return axes
 }
 
+// weights is the number of values of a parameter.
+func (c *call) weights(slot int) int {
+	n := 1
+	for _, d := range c.param(slot).GetDims() {
+		n *= int(d)
+	}
+	return n
+}
+
 // read notes that a contraction reads features from axis k of an input.
 func (c *call) read(slot, k, fan int) {
 	c.a.reads = append(c.a.reads, Read{Model: c.model, Value: c.input(slot), Axis: k, Node: onnx.NodeName(c.n), Fan: fan})

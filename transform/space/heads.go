@@ -3,7 +3,7 @@ package space
 // heads is how an attention divides a block into heads: the first size/count features are head 0's, and so
 // on. A tensor then holds the block on two axes, one that counts heads and one that counts the features
 // inside. Whole heads may be exchanged, with those of all blocks of the group; inside a head the features of
-// each block may be exchanged by themselves.
+// each block may be exchanged by themselves. The groups of a grouped convolution are such heads too.
 type heads struct {
 	count  int
 	group  *headGroup
@@ -11,7 +11,10 @@ type heads struct {
 }
 
 // headGroup is a union-find forest of blocks whose heads correspond one to one.
-type headGroup struct{ parent *headGroup }
+type headGroup struct {
+	parent *headGroup
+	fixed  bool // the heads keep their order: they stand for positions that mean the same in every model
+}
 
 func (g *headGroup) find() *headGroup {
 	for g.parent != nil {
@@ -25,7 +28,7 @@ func (b *block) partSize(p Part) int {
 	switch {
 	case p == HeadPart:
 		return b.heads.count
-	case p == InsidePart:
+	case p == InsidePart || p == GroupPart:
 		return b.size / b.heads.count
 	}
 	return b.size
@@ -51,7 +54,25 @@ func (b *block) shareHeads(other *block) {
 func uniteHeads(x, y *block) {
 	if g, h := x.heads.group.find(), y.heads.group.find(); g != h {
 		h.parent = g
+		g.fixed = g.fixed || h.fixed
 	}
+}
+
+// intoGroups divides a whole block into the groups of a grouped convolution. ok is false where the axis is not
+// one whole block, or the block is divided otherwise already.
+func intoGroups(x axis, count int, why Reason) (b *block, ok bool) {
+	if len(x) != 1 || x[0].b == nil || x[0].part != Whole || x[0].inner != 1 || x[0].many {
+		return nil, false
+	}
+	b = x[0].b.find()
+	if b.size < count || b.size%count != 0 || b.heads != nil && b.heads.count != count {
+		return nil, false
+	}
+	if b.heads == nil {
+		b.heads = &heads{count: count, group: &headGroup{}}
+	}
+	b.restrict(Permute, why)
+	return b, true
 }
 
 // divide lays a block onto an axis of count heads and one of the features inside each. ok is false where the
@@ -127,9 +148,12 @@ func (a *analyzer) exportHeads(s *Space, b *block) {
 	s.Group = a.groups[g]
 }
 
-// fixHeads fixes the heads of every group that has a pinned member.
-func fixHeads(spaces []*Space) {
+// fixHeads fixes the heads of every group that has a pinned member, or stands for aligned positions.
+func (a *analyzer) fixHeads(spaces []*Space) {
 	pinned := map[int]bool{}
+	for g, k := range a.groups {
+		pinned[k] = g.fixed
+	}
 	for _, s := range spaces {
 		if s.Heads > 0 && s.Mode == Pinned {
 			pinned[s.Group] = true

@@ -1,7 +1,7 @@
 package space
 
 import (
-	"fmt"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
@@ -14,7 +14,7 @@ var (
 	matMulBoth         = einsum(".mk,.kn->.mn")
 )
 
-// conv: dense, depthwise (one filter, or m, per channel), else pinned.
+// conv: dense, depthwise (one filter, or m, per channel), or grouped.
 func conv(c *call) {
 	w := c.param(1)
 	groups := onnx.AttrInt(c.n, "group", 1)
@@ -26,11 +26,12 @@ func conv(c *call) {
 	case w.GetDims()[1] == 1 && w.GetDims()[0]%groups == 0:
 		depthwise(c, int(w.GetDims()[0]/groups))
 	default:
-		c.pinNode(fmt.Sprintf("is a grouped convolution (%d groups)", groups))
+		grouped(c, int(groups), int(w.GetDims()[0]), true)
 	}
 }
 
-// depthwise: output channel k·m+j filters input channel k. W is [C·m, 1, …], its bias [C·m].
+// depthwise: output channel k·m+j filters input channel k. W is [C·m, 1, …], or of a transposed convolution
+// [C, m, …]; the bias is [C·m].
 func depthwise(c *call, m int) {
 	x := c.in(0)
 	if len(x) < 3 {
@@ -42,32 +43,79 @@ func depthwise(c *call, m int) {
 		c.pinNode("spreads channels whose layout it cannot follow")
 		return
 	}
-	for _, window := range x[2:] {
-		restrictAll(window, Pinned, c.why("slides a window over the features"))
+	if c.n.GetOpType() == "ConvTranspose" {
+		c.setParam(1, 0, x[1], Out)
+	} else {
+		c.setParam(1, 0, out, Out)
 	}
-	c.setParam(1, 0, out, Out)
+	c.convResult(out)
+}
+
+// convResult ties a convolution's bias to its channels and gives the output its axes; the window's must hold no
+// features.
+func (c *call) convResult(channels axis) {
+	x, value := c.in(0), c.n.GetOutput()[0]
 	switch {
 	case c.param(2) != nil:
-		c.setParam(2, 0, out, Out)
+		c.setParam(2, 0, channels, Out)
 	case c.input(2) != "":
-		c.a.unify(out, c.in(2)[0], c.why("ties its operands"))
+		c.a.unify(channels, c.in(2)[0], c.why("ties its operands"))
 	}
-	value := c.n.GetOutput()[0]
-	axes := []axis{x[0], out}
+	axes := []axis{x[0], channels}
 	for k := 2; k < len(x); k++ {
+		restrictAll(x[k], Pinned, c.why("slides a window over the features"))
 		axes = append(axes, aligned(c.size(value, k)))
 	}
 	c.setOut(0, axes)
 }
 
-func convTranspose(c *call) {
+// grouped: each of the groups of input channels makes a group of output channels. Groups change places as a whole,
+// those of the two sides together; inside a group the channels of each side have an order of their own. W is
+// [outputs, inputs/groups, …], or of a transposed convolution (not forward) [inputs, outputs/groups, …].
+func grouped(c *call, groups, outputs int, forward bool) {
+	x := c.in(0)
+	if len(x) < 3 {
+		c.pinNode("has an input of unexpected rank")
+		return
+	}
+	why := c.why("divides the features into groups, which move as a whole")
+	channels := c.fresh(outputs)
+	out, _ := intoGroups(channels, groups, why)
+	from := resolve(x[1])
+	in, ok := intoGroups(from, groups, why)
 	switch {
-	case c.param(1) == nil:
-		c.pinNode("computes its weights")
-	case onnx.AttrInt(c.n, "group", 1) != 1:
-		c.pinNode("is a grouped transposed convolution")
+	case ok:
+		uniteHeads(in, out)
+	case from.isAligned():
+		out.heads.group.fixed = true
 	default:
+		c.pinNode("is a grouped convolution of channels whose layout it cannot follow")
+		return
+	}
+	filters, inside, roles := channels, slices.Clone(from), [2]Role{Out, In}
+	if !forward {
+		filters, inside, roles = from, slices.Clone(channels), [2]Role{In, Out}
+	}
+	inside[0].part = GroupPart
+	c.setParam(1, 0, filters, roles[0])
+	c.setParam(1, 1, inside, roles[1])
+	c.read(0, 1, c.weights(1)/c.size(c.input(0), 1))
+	c.convResult(channels)
+}
+
+// convTranspose: dense, depthwise or grouped, as conv; W is [inputs, outputs/groups, …].
+func convTranspose(c *call) {
+	w := c.param(1)
+	groups := onnx.AttrInt(c.n, "group", 1)
+	switch {
+	case w == nil:
+		c.pinNode("computes its weights")
+	case groups == 1:
 		convTransposeDense(c)
+	case w.GetDims()[0] == groups:
+		depthwise(c, int(w.GetDims()[1]))
+	default:
+		grouped(c, int(groups), int(w.GetDims()[1]*groups), false)
 	}
 }
 

@@ -51,10 +51,12 @@ type Space struct {
 	// Aligned, of a pinned space, says that its features are tied to positions that mean the same in every model
 	// (the shared input's channels, tokens): they cannot move, but a merge may average them place by place.
 	Aligned bool
-	// Heads, where not 0, says that an attention divides the features into so many heads, one after the
-	// other: only whole heads may be exchanged, and features inside a head.
+	// Heads, where not 0, says that an attention divides the features into so many heads, or a grouped
+	// convolution into so many groups, one after the other: only whole heads may be exchanged, and features
+	// inside a head.
 	Heads int
-	// Group numbers the spaces whose heads can be exchanged together only (queries, keys and values).
+	// Group numbers the spaces whose heads can be exchanged together only (queries, keys and values; the two
+	// sides of a grouped convolution).
 	Group int
 	// HeadsFixed says that the heads must keep their order: they are tied to some that are pinned.
 	HeadsFixed bool
@@ -81,6 +83,9 @@ const (
 	HeadPart
 	// InsidePart is an axis that counts the features inside a head, which differ from head to head.
 	InsidePart
+	// GroupPart is axis 1 of a grouped convolution's filters: it counts the features inside that group (head)
+	// of the space which the position along axis 0 belongs to.
+	GroupPart
 )
 
 // Segment is a run of positions along an axis. Position p of it is feature p / Inner of Space (its head
