@@ -99,8 +99,8 @@ func (r *run) judge(ctx context.Context, m *onnx.Model, held calibrate.Source) (
 	if err != nil {
 		return nil, err
 	}
-	if r.truth == nil {
-		if r.truth, err = r.outputs(ctx, side.Model, held); err != nil {
+	if r.o.Shared.truth == nil {
+		if r.o.Shared.truth, err = r.outputs(ctx, side.Model, held); err != nil {
 			return nil, err
 		}
 	}
@@ -111,7 +111,7 @@ func (r *run) judge(ctx context.Context, m *onnx.Model, held calibrate.Source) (
 	var out Judgement
 	for i, names := range side.Outputs {
 		for _, name := range names {
-			if want, ok := r.truth[name]; ok {
+			if want, ok := r.o.Shared.truth[name]; ok {
 				j := compareOutputs(got[name], want)
 				j.Head, j.Output, j.Samples = r.p.Sources.Models[i].Head, name, held.Samples()
 				out = append(out, j)

@@ -101,7 +101,7 @@ const fewSamples = 100
 // try refits m one way.
 func (r *run) try(ctx context.Context, way string, m *merge.Merged, fit, held calibrate.Source, rep *RefitReport) (err error) {
 	if way != "ls" {
-		if err := r.p.measureNodes(ctx, r.e, r.trunk, fit, r.captureOptions(), r.stats); err != nil {
+		if err := r.p.measureNodes(ctx, r.e, r.trunk, fit, r.o.capture(), r.o.Shared, r.stats); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,9 @@ type Options struct {
 	Joint    bool
 	Classes  [][]string
 	Controls bool // with --refit ls: make the controls too, see Report.Controls
+	Judge    bool // compare outputs on held-out samples (Report.HeldOut) also where nothing is refitted
+	// Shared, where not nil, holds what merges of these sources over the same data have in common.
+	Shared   *Shared
 	Progress func(stage string, done, total int)
 }
 
@@ -73,6 +76,9 @@ func (p *Prepared) Merge(ctx context.Context, e calibrate.Engine, src calibrate.
 		return nil, err
 	}
 	o.Rename = p.ownNames(o.Rename)
+	if o.Shared == nil {
+		o.Shared = NewShared()
+	}
 	r := &run{p: p, e: e, src: src, o: o, clock: map[string]float64{}}
 	return r.merge(ctx)
 }
@@ -88,7 +94,6 @@ type run struct {
 	as     merge.Assignments
 	widths map[*space.Space]int // planned for a budget; nil: each space keeps its own
 	clock  map[string]float64
-	truth  map[string]output // the sources' outputs on held-out samples, once they were needed
 }
 
 func (r *run) merge(ctx context.Context) (*Result, error) {
@@ -136,6 +141,15 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 			return nil, err
 		}
 	}
+	if r.o.Judge && res.Report.HeldOut == nil && r.src != nil {
+		if err := r.timed("judge", func() (err error) {
+			_, held := splitSource(r.src, HeldOut)
+			res.Report.HeldOut, err = r.judge(ctx, m.Model, held)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+	}
 	if r.o.Controls && wantsData && r.o.Settings.Refit == "ls" {
 		if err := r.timed("controls", func() error { return r.controls(ctx, res) }); err != nil {
 			return nil, err
@@ -172,25 +186,28 @@ func (r *run) fullWidth() bool {
 }
 
 func (r *run) measure(ctx context.Context) (err error) {
-	src := r.src
-	if r.o.Settings.Refit != "none" {
-		src, _ = splitSource(r.src, HeldOut) // what judges the merge has no part in it
-	}
-	// least squares needs the nodes' statistics only where it falls back to a repair, which asks for them then
-	r.stats, err = r.p.Measure(ctx, r.e, r.trunk, src, r.o.Settings.Refit == "repair", r.captureOptions())
+	r.stats, err = r.p.measureShared(ctx, r.e, r.trunk, r.o.measured(r.src), r.o.measuresNodes(), r.o.capture(), r.o.Shared)
 	return err
 }
 
-func (r *run) captureOptions() calibrate.CaptureOptions {
-	return calibrate.CaptureOptions{Batch: r.o.Batch, Workers: r.o.Workers, Progress: func(done, total int) {
-		r.progress("capture", done, total)
-	}}
+// measured are the samples that statistics are taken of: what judges a merge has no part in it.
+func (o Options) measured(src calibrate.Source) calibrate.Source {
+	if o.Settings.Refit != "none" || o.Judge {
+		src, _ = splitSource(src, HeldOut)
+	}
+	return src
 }
 
-func (r *run) progress(stage string, done, total int) {
-	if r.o.Progress != nil {
-		r.o.Progress(stage, done, total)
-	}
+// measuresNodes reports whether the statistics of linear nodes are needed in any case: least squares needs them
+// only where it falls back to a repair, which asks for them then.
+func (o Options) measuresNodes() bool { return o.Settings.Refit == "repair" }
+
+func (o Options) capture() calibrate.CaptureOptions {
+	return calibrate.CaptureOptions{Batch: o.Batch, Workers: o.Workers, Progress: func(done, total int) {
+		if o.Progress != nil {
+			o.Progress("capture", done, total)
+		}
+	}}
 }
 
 // timed notes how long a stage took, in seconds.

@@ -27,29 +27,28 @@ func (s *Statistics) Node(group int) *calibrate.Moments { return s.Moments[nodeT
 // Measure runs all sources side by side over src and returns the moments that merging needs: one Gram
 // for each space, and with nodes the pre-activation means and variances that a repair aims at.
 func (p *Prepared) Measure(ctx context.Context, e calibrate.Engine, t *merge.Trunk, src calibrate.Source, nodes bool, o calibrate.CaptureOptions) (*Statistics, error) {
+	return p.measureShared(ctx, e, t, src, nodes, o, NewShared())
+}
+
+// measureShared is Measure that measures what s does not hold yet, and adds it to s.
+func (p *Prepared) measureShared(ctx context.Context, e calibrate.Engine, t *merge.Trunk, src calibrate.Source, nodes bool, o calibrate.CaptureOptions, s *Shared) (*Statistics, error) {
 	side, err := p.SideBySide(nil)
 	if err != nil {
 		return nil, err
 	}
 	tp := tapper{p.Sources, t, side}
-	taps := tp.spaces()
-	if nodes {
-		taps = append(taps, tp.nodes()...)
+	capture := func(taps []calibrate.Tap) (map[string]*calibrate.Moments, error) {
+		return s.capture(ctx, e, side.Model, taps, src, o)
 	}
-	out := &Statistics{Samples: src.Samples(), Moments: map[string]*calibrate.Moments{}}
-	if len(taps) == 0 {
-		return out, nil
-	}
-	if out.Moments, err = calibrate.Capture(ctx, e, side.Model, taps, src, o); err != nil {
+	out := &Statistics{Samples: src.Samples()}
+	if out.Moments, err = capture(tp.taps(nodes)); err != nil {
 		return nil, err
 	}
-	return out, out.lookElsewhere(tp, func(taps []calibrate.Tap) (map[string]*calibrate.Moments, error) {
-		return calibrate.Capture(ctx, e, side.Model, taps, src, o)
-	})
+	return out, out.lookElsewhere(tp, capture)
 }
 
 // measureNodes adds the means and variances of what the linear nodes make to statistics that lack them.
-func (p *Prepared) measureNodes(ctx context.Context, e calibrate.Engine, t *merge.Trunk, src calibrate.Source, o calibrate.CaptureOptions, into *Statistics) error {
+func (p *Prepared) measureNodes(ctx context.Context, e calibrate.Engine, t *merge.Trunk, src calibrate.Source, o calibrate.CaptureOptions, s *Shared, into *Statistics) error {
 	side, err := p.SideBySide(nil)
 	if err != nil {
 		return err
@@ -58,7 +57,7 @@ func (p *Prepared) measureNodes(ctx context.Context, e calibrate.Engine, t *merg
 	if len(taps) == 0 || into.Moments[taps[0].Name] != nil {
 		return nil
 	}
-	more, err := calibrate.Capture(ctx, e, side.Model, taps, src, o)
+	more, err := s.capture(ctx, e, side.Model, taps, src, o)
 	for name, m := range more {
 		into.Moments[name] = m
 	}

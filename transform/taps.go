@@ -34,6 +34,15 @@ func (p tapper) spaces() []calibrate.Tap {
 	return taps
 }
 
+// taps are those of spaces and, where asked for, those of nodes.
+func (p tapper) taps(nodes bool) []calibrate.Tap {
+	taps := p.spaces()
+	if nodes {
+		taps = append(taps, p.nodes()...)
+	}
+	return taps
+}
+
 func spaceTap(sp *space.Space) string { return fmt.Sprintf("space %d", sp.ID) }
 func nodeTap(group int) string        { return fmt.Sprintf("node %d", group) }
 
