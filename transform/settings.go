@@ -95,3 +95,7 @@ func (s Settings) check() error {
 	}
 	return nil
 }
+
+// AnyWidth reports whether the matching can give a space another width than the sources': only one that joins any
+// number of features can.
+func (s Settings) AnyWidth() bool { return s.Match == "zip" }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -191,6 +192,13 @@ func (a *app) info(format string, args ...any) {
 func (a *app) debug(format string, args ...any) {
 	if a.verbose {
 		a.stderr.line(format, args...)
+	}
+}
+
+// warnOnce is warn for what several models of one run would repeat.
+func (a *app) warnOnce(w warning) {
+	if !slices.Contains(a.doc.Warnings, w) {
+		a.warn(w)
 	}
 }
 

@@ -40,14 +40,9 @@ type errorObject struct {
 }
 
 func errorObjectOf(e *fault.Error) *errorObject {
-	o := &errorObject{Code: e.Code, Message: e.Message, File: e.File, Node: e.Node, Value: e.Value, Axis: e.Axis, Hint: e.Hint}
+	o := &errorObject{Kind: fault.NameOf(e.Kind), Code: e.Code, Message: e.Message, File: e.File, Node: e.Node, Value: e.Value, Axis: e.Axis, Hint: e.Hint}
 	if e.Err != nil {
 		o.Message += ": " + e.Err.Error()
-	}
-	for _, k := range fault.Kinds {
-		if k.Kind == e.Kind {
-			o.Kind = k.Name
-		}
 	}
 	return o
 }

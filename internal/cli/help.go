@@ -68,7 +68,7 @@ func (a *app) writeUsage(w io.Writer, cmd *cobra.Command) {
 }
 
 // commandOrder is the order in which people need them.
-var commandOrder = []string{"merge", "inspect", "eval", "compare", "setup", "doctor", "version", "completion", "help"}
+var commandOrder = []string{"merge", "sweep", "inspect", "eval", "compare", "setup", "doctor", "version", "completion", "help"}
 
 func writeCommands(w io.Writer, cmd *cobra.Command) {
 	fmt.Fprintf(w, "\nCommands:\n")

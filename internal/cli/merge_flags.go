@@ -72,11 +72,7 @@ func (a *app) mergeCommand() *cobra.Command {
 	})
 	a.addGroup(cmd, "Method", f.defineMethod)
 	a.addGroup(cmd, "Gates (a failed one leaves nothing and exits with 9)", f.gates.define)
-	a.addGroup(cmd, "Machine", func(s *pflag.FlagSet) {
-		f.engine.define(s)
-		s.StringVar(&f.memory, "memory", "", "`SIZE`: of values held in memory (default: 512MiB)")
-		s.StringVar(&f.scratch, "scratch", "", "`FOLDER`: for what exceeds it (default: the system's)")
-	})
+	a.addGroup(cmd, "Machine", f.defineMachine)
 	f.completions(cmd)
 	return cmd
 }
@@ -109,6 +105,12 @@ func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
 	s.Float64Var(&f.alpha, "alpha", 0, "`X`: zip: factor for each further merge into a feature (default: 0.3)")
 	s.Float64Var(&f.beta, "beta", 0, "`X`: zip: share of merges within one model (default: 1, zipit 0.125)")
 	s.Uint64Var(&f.seed, "seed", 0, "`N`: seed of random choices (default: 0)")
+}
+
+func (f *mergeFlags) defineMachine(s *pflag.FlagSet) {
+	f.engine.define(s)
+	s.StringVar(&f.memory, "memory", "", "`SIZE`: of values held in memory (default: 512MiB)")
+	s.StringVar(&f.scratch, "scratch", "", "`FOLDER`: for what exceeds it (default: the system's)")
 }
 
 func (f *mergeFlags) completions(cmd *cobra.Command) {

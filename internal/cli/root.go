@@ -43,7 +43,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, err) })
 	root.SetUsageFunc(a.usage)
 	root.SetHelpFunc(a.help)
-	root.AddCommand(a.mergeCommand(), a.inspectCommand(), a.evalCommand(), a.compareCommand(), a.extractCommand(),
+	root.AddCommand(a.mergeCommand(), a.sweepCommand(), a.inspectCommand(), a.evalCommand(), a.compareCommand(), a.extractCommand(),
 		a.setupCommand(), a.doctorCommand(), a.versionCommand(), exitCodesTopic())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -54,6 +54,7 @@ type app struct {
 	started bool // a command's own code was reached: what fails before is wrong usage
 	groups  map[*cobra.Command][]group
 	doc     document
+	kept    string // what an interruption leaves to go on from, in words; "" for nothing
 }
 
 // Run runs one command line and returns the process's exit code. Cancelling ctx ends it; the cause of the
@@ -111,7 +112,7 @@ func commandName(cmd *cobra.Command) string {
 func (a *app) finish(ctx context.Context, err error) int {
 	a.stderr.endProgress()
 	if err != nil && ctx.Err() != nil {
-		err = interruption(ctx)
+		err = a.interruption(ctx)
 	}
 	e := fault.As(err)
 	a.doc.OK = e == nil
@@ -130,11 +131,15 @@ func (a *app) finish(ctx context.Context, err error) int {
 	return a.doc.ExitCode
 }
 
-// interruption is why ctx was cancelled.
-func interruption(ctx context.Context) error {
-	var e *fault.Error
-	if cause := context.Cause(ctx); errors.As(cause, &e) {
+// interruption is why ctx was cancelled, and what is left of the work.
+func (a *app) interruption(ctx context.Context) error {
+	e := fault.New(fault.Interrupted, "interrupted", "interrupted; nothing was written")
+	var cause *fault.Error
+	if errors.As(context.Cause(ctx), &cause) {
+		e = cause
+	}
+	if a.kept == "" {
 		return e
 	}
-	return fault.New(fault.Interrupted, "interrupted", "interrupted; nothing was written")
+	return fault.New(e.Kind, e.Code, "%s; %s", e.Code, a.kept).WithHint("the same command goes on where it ended")
 }

@@ -173,12 +173,42 @@ func (s scorer) global(set testSet) []int64 {
 
 // against scores a file and its sources on the same data.
 func (s scorer) against(ctx context.Context, m *onnx.Model, tasks []eval.Task, sources []source) (*scores, error) {
+	ref, err := s.reference(ctx, tasks, sources)
+	if err != nil {
+		return nil, err
+	}
+	return s.againstReference(ctx, m, tasks, ref)
+}
+
+// reference is how the sources do on the test data.
+type reference struct {
+	eval.Result
+	complete bool // there is a source for every task
+}
+
+// reference judges the sources; without any it is nil.
+func (s scorer) reference(ctx context.Context, tasks []eval.Task, sources []source) (*reference, error) {
+	if len(sources) == 0 {
+		return nil, nil
+	}
+	var known []eval.Task
+	for _, t := range tasks {
+		if slices.ContainsFunc(sources, func(x source) bool { return x.Head == t.Head }) {
+			known = append(known, t)
+		}
+	}
+	r, err := s.judge(ctx, known, s.ofSources(sources))
+	return &reference{r, len(known) == len(tasks)}, err
+}
+
+// againstReference scores a file and compares it with what is known of its sources.
+func (s scorer) againstReference(ctx context.Context, m *onnx.Model, tasks []eval.Task, ref *reference) (*scores, error) {
 	mine, err := s.judge(ctx, tasks, s.ofModel(m))
 	if err != nil {
 		return nil, err
 	}
 	for _, w := range mine.Warnings {
-		s.a.warn(warning{Code: w.Code, Message: w.Message, Head: w.Head})
+		s.a.warnOnce(warning{Code: w.Code, Message: w.Message, Head: w.Head})
 	}
 	out := &scores{JointSkipped: mine.Joint.Skipped, SamplesOutsideUsed: mine.Outside}
 	for _, t := range mine.Tasks {
@@ -187,24 +217,14 @@ func (s scorer) against(ctx context.Context, m *onnx.Model, tasks []eval.Task, s
 	if mine.Joint.Softmax != nil {
 		out.Joint = &mine.Joint.Softmax.Accuracy
 	}
-	if len(sources) == 0 {
+	if ref == nil {
 		return out, nil
 	}
-	return out, s.compare(ctx, out, mine, tasks, sources)
+	return out, out.compare(mine, ref)
 }
 
 // compare adds the sources' figures.
-func (s scorer) compare(ctx context.Context, out *scores, mine eval.Result, tasks []eval.Task, sources []source) error {
-	var known []eval.Task
-	for _, t := range tasks {
-		if slices.ContainsFunc(sources, func(x source) bool { return x.Head == t.Head }) {
-			known = append(known, t)
-		}
-	}
-	theirs, err := s.judge(ctx, known, s.ofSources(sources))
-	if err != nil {
-		return err
-	}
+func (out *scores) compare(mine eval.Result, theirs *reference) error {
 	for i := range out.Tasks {
 		row := &out.Tasks[i]
 		k := slices.IndexFunc(theirs.Tasks, func(t eval.TaskResult) bool { return t.Head == row.Head })
@@ -218,7 +238,7 @@ func (s scorer) compare(ctx context.Context, out *scores, mine eval.Result, task
 		}
 		row.Difference = &d
 	}
-	if mine.Joint.Softmax != nil && theirs.Joint.Softmax != nil && len(known) == len(tasks) {
+	if mine.Joint.Softmax != nil && theirs.Joint.Softmax != nil && theirs.complete {
 		out.EnsembleJoint = &theirs.Joint.Softmax.Accuracy
 		d, err := eval.Compare(mine.Joint.Softmax.Predictions, theirs.Joint.Softmax.Predictions)
 		if err != nil {

@@ -66,6 +66,26 @@ type Error struct {
 	Err     error  // the cause, if there is one
 }
 
+// NameOf is the name of a kind, as in Kinds.
+func NameOf(k Kind) string {
+	for _, one := range Kinds {
+		if one.Kind == k {
+			return one.Name
+		}
+	}
+	return ""
+}
+
+// KindNamed is the kind of a name; Internal for names that there are not.
+func KindNamed(name string) Kind {
+	for _, one := range Kinds {
+		if one.Name == name {
+			return one.Kind
+		}
+	}
+	return Internal
+}
+
 // New returns an Error of the given kind. code is a stable snake_case name.
 func New(kind Kind, code, format string, args ...any) *Error {
 	return &Error{Kind: kind, Code: code, Message: fmt.Sprintf(format, args...)}

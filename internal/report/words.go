@@ -14,6 +14,7 @@ import (
 // functions are what page.html can call.
 var functions = template.FuncMap{
 	"percent": percent, "rate": rate, "value": func(r eval.Rate) string { return oneDecimal(100*r.Value) + " %" },
+	"pair":   func(r eval.Rate) string { return fmt.Sprintf("%.1f,\u00a0%.1f", 100*r.Low, 100*r.High) },
 	"points": points, "count": Count, "exact": exact, "sci": sci, "fixed": fixed, "seconds": seconds, "shell": shell,
 	"base": filepath.Base, "words": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 	"tiles": tiles, "shown": shown, "costBars": costBars, "costKinds": func() []string { return []string{"parameters", "FLOPs"} }, "intervals": intervals,
