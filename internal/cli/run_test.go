@@ -98,6 +98,66 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestInterruptedSweep: what is finished stays, and the same command makes the rest, with the same figures.
+func TestInterruptedSweep(t *testing.T) {
+	sweep := func(ctx context.Context, d cli.Deps, dir string) (int, sweepDocument) {
+		code, stdout, _ := run(ctx, d, "sweep", models+"fmnist_mlp_a.onnx", models+"fmnist_mlp_b.onnx", "--data", models+"fmnist_calib.npz", "-o", dir,
+			"--methods", "zip", "--budgets", "own,0.5x", "--cuts", "full", "--json")
+		var doc sweepDocument
+		if err := json.Unmarshal([]byte(stdout), &doc); err != nil {
+			t.Fatalf("%v in %q", err, stdout)
+		}
+		return code, doc
+	}
+	dir := filepath.Join(t.TempDir(), "out")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	d := realDeps()
+	d.Open = func(o cli.EngineOptions) (calibrate.Engine, error) {
+		e, err := realDeps().Open(o)
+		return spy{e, func(run int64) {
+			if run == 250 { // the statistics and three of five merges are finished by then
+				cancel(fault.New(fault.Interrupted, "interrupted", "stopped"))
+			}
+		}, new(atomic.Int64)}, err
+	}
+	code, doc := sweep(ctx, d, dir)
+	finished := len(doc.Result.Rows) - 2 // without the sources
+	if code != int(fault.Interrupted) || doc.Error.Code != "interrupted" || doc.Result.Complete || finished < 1 || finished > 4 {
+		t.Fatalf("code %d, %+v, %d rows", code, doc.Error, finished)
+	}
+	if !strings.Contains(doc.Error.Message, "of 5 merges are finished") || !strings.Contains(doc.Error.Hint, "goes on") {
+		t.Errorf("it says %+v", doc.Error)
+	}
+	for _, file := range []string{"results.jsonl", "sweep.json", "sweep.html"} {
+		if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+			t.Error(err)
+		}
+	}
+	code, again := sweep(context.Background(), realDeps(), dir)
+	if code != 0 || !again.Result.Complete || again.Result.Resumed != finished || len(again.Result.Rows) != 7 {
+		t.Fatalf("code %d, %+v: %d rows, %d of them resumed, want 7 and %d", code, again.Error, len(again.Result.Rows), again.Result.Resumed, finished)
+	}
+	code, whole := sweep(context.Background(), realDeps(), filepath.Join(t.TempDir(), "whole"))
+	if d := cmp.Diff(whole.Result.Rows, again.Result.Rows); code != 0 || d != "" {
+		t.Errorf("code %d; interrupted and whole differ:\n%s", code, d)
+	}
+}
+
+// sweepDocument is what the tests read of a sweep's document.
+type sweepDocument struct {
+	document
+	Result struct {
+		Complete bool
+		Resumed  int
+		Rows     []struct {
+			Key, Name string
+			FLOPs     int64
+			HeldOut   any `json:"held_out"`
+			Failed    any
+		}
+	}
+}
+
 // TestPanic: whatever happens inside, users get a sentence and scripts a document.
 func TestPanic(t *testing.T) {
 	d := cli.Deps{Open: func(cli.EngineOptions) (calibrate.Engine, error) { panic("oh no") }}
@@ -114,7 +174,7 @@ func TestPanic(t *testing.T) {
 
 // TestHelp holds the help texts against testdata/help; -update writes them anew.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"", "merge", "inspect", "eval", "compare", "setup", "doctor", "version", "exit-codes"} {
+	for _, command := range []string{"", "merge", "sweep", "inspect", "eval", "compare", "setup", "doctor", "version", "exit-codes"} {
 		code, stdout, stderr := run(context.Background(), realDeps(), strings.Fields("help "+command)...)
 		if code != 0 || stderr != "" {
 			t.Errorf("help %s: code %d, %s", command, code, stderr)

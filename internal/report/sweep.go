@@ -54,6 +54,7 @@ type Plot struct {
 	Title   string
 	Marked  bool // the front is of this figure
 	Height  float64
+	Floor   string // where the axis begins: figures below it are drawn at its foot; "" where there are none
 	Across  []Tick // FLOPs relative to the ensemble
 	Down    []Tick
 	Points  []Point
@@ -65,9 +66,9 @@ type Plot struct {
 // Point is one model.
 type Point struct {
 	X, Y        float64
-	Low, High   float64 // ends of the interval; equal to Y where there is none
 	Class, Name string
 	Front       bool
+	Below       bool // its figure is below the axis
 }
 
 // Step is a piece of the front: on to the right, then up to the next.
@@ -95,23 +96,15 @@ func plotOf(p *SweepPage, measure string) *Plot {
 	rows := slices.Clone(p.Rows)
 	sweep.MarkFront(rows, measure)
 	pl := &Plot{Title: sweep.MeasureWords(measure), Marked: measure == p.Rank, Height: plotHeight}
-	low, high, right := math.Inf(1), math.Inf(-1), 1.0
-	for _, r := range rows {
-		if f, ok := r.Figure(measure); ok {
-			low, high, right = min(low, f), max(high, f), max(right, r.FLOPsRatio)
-		}
-	}
-	if math.IsInf(low, 1) {
+	singles := measure == "tasks"
+	s, below, ok := scaleOf(rows, measure, singles)
+	if !ok {
 		return nil
 	}
-	singles := measure == "tasks"
-	for _, r := range rows {
-		if singles && r.Kind == sweep.KindSource && len(r.Tasks) > 0 {
-			low, high = min(low, r.Tasks[0].Accuracy.Value), max(high, r.Tasks[0].Accuracy.Value)
-		}
-	}
-	s := scaleOf(low, high, right)
 	pl.Across, pl.Down = s.across(), s.down()
+	if below {
+		pl.Floor = percentTick(s.low)
+	}
 	for _, r := range rows {
 		if singles && r.Kind == sweep.KindSource && len(r.Tasks) > 0 {
 			pl.Singles = append(pl.Singles, Point{X: s.x(r.FLOPsRatio), Y: s.y(r.Tasks[0].Accuracy.Value), Class: "source",
@@ -121,7 +114,7 @@ func plotOf(p *SweepPage, measure string) *Plot {
 		if !ok {
 			continue
 		}
-		pl.Points = append(pl.Points, Point{X: s.x(r.FLOPsRatio), Y: s.y(f), Class: pl.class(r), Front: r.Front,
+		pl.Points = append(pl.Points, Point{X: s.x(r.FLOPsRatio), Y: s.y(max(f, s.low)), Class: pl.class(r), Front: r.Front, Below: f < s.low,
 			Name: fmt.Sprintf("%s: %s at %.3f of the ensemble's FLOPs", r.Name, percent(f), r.FLOPsRatio)})
 	}
 	pl.steps()
@@ -163,18 +156,40 @@ func (pl *Plot) class(r sweep.Row) string {
 // scale places figures on a plot.
 type scale struct{ low, high, step, right float64 }
 
-// scaleOf chooses round ends. Figures far below the others (a merge that collapsed) would press the others together:
-// the axis shows them all the same.
-func scaleOf(low, high, right float64) scale {
+// scaleOf chooses round ends. Merges that collapsed would press all others together: the axis holds the front and four
+// fifths of the rows; what lies below is drawn at its foot.
+func scaleOf(rows []sweep.Row, measure string, singles bool) (s scale, below, ok bool) {
+	var figures []float64
+	low, high, right := math.Inf(1), math.Inf(-1), 1.0
+	for _, r := range rows {
+		f, has := r.Figure(measure)
+		if has {
+			figures, right = append(figures, f), max(right, r.FLOPsRatio)
+		} else if has = singles && r.Kind == sweep.KindSource && len(r.Tasks) > 0; has {
+			f = r.Tasks[0].Accuracy.Value
+		}
+		if has && (r.Front || r.Kind == sweep.KindSource) {
+			low = min(low, f)
+		}
+		if has {
+			high = max(high, f)
+		}
+	}
+	if len(figures) == 0 {
+		return s, false, false
+	}
+	slices.Sort(figures)
+	low = min(low, figures[len(figures)/5])
 	span := max(high-low, 0.005)
 	step := 0.2
-	for _, s := range []float64{0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1} {
-		if span/s <= 7 {
-			step = s
+	for _, x := range []float64{0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1} {
+		if span/x <= 7 {
+			step = x
 			break
 		}
 	}
-	return scale{math.Floor(low/step-1e-9) * step, math.Ceil(high/step+1e-9) * step, step, math.Ceil(right*5+0.25) / 5}
+	s = scale{math.Floor(low/step-1e-9) * step, math.Ceil(high/step+1e-9) * step, step, math.Ceil(right*5+0.25) / 5}
+	return s, figures[0] < s.low, true
 }
 
 func (s scale) x(flops float64) float64 { return round(100 * flops / s.right) }
@@ -192,10 +207,12 @@ func (s scale) across() (out []Tick) {
 func (s scale) down() (out []Tick) {
 	for k := 0; s.low+float64(k)*s.step <= s.high+1e-9; k++ {
 		v := s.low + float64(k)*s.step
-		out = append(out, Tick{s.y(v), fmt.Sprintf("%g %%", math.Round(1e4*v)/100)})
+		out = append(out, Tick{s.y(v), percentTick(v)})
 	}
 	return out
 }
+
+func percentTick(v float64) string { return fmt.Sprintf("%g %%", math.Round(1e4*v)/100) }
 
 func hasJoint(rows []sweep.Row) bool {
 	return slices.ContainsFunc(rows, func(r sweep.Row) bool { return r.Joint != nil })
