@@ -10,9 +10,8 @@ them (docs/spaces.md; TestZoo fails where one does not hold). Made by `make zoo`
 
 File names are architecture, exporter (t: PyTorch's TorchScript exporter, d: its dynamo exporter, k: Keras through tf2onnx) and
 opset, variant, weights. *Weights with a free axis*: the share of the weights (matrices and filters) that lie in a space which may be
-zipped or permuted. *Trunk*: the share of the FLOPs that two such models with the same bits would share; two with different
-weights share less where spaces are pinned. Quantised files, and files optimised for a runtime that cannot be expanded exactly, are
-refused.
+zipped or permuted. *Trunk*: the share of the FLOPs that two such models with different weights share. Quantised files, and files
+optimised for a runtime that cannot be expanded exactly, are refused.
 
 HEAD
 	${GO:-go} run ./internal/tools/zoo testdata/zoo | sed 's#testdata/zoo/##g'

@@ -28,6 +28,12 @@ type Shares struct {
 	Params float64 `json:"params"`
 }
 
+// Widest is the largest trunk. Of a single model it is the one that it shares with another of its kind, whatever
+// the weights.
+func (p *Prepared) Widest() (*merge.Trunk, error) {
+	return merge.FindTrunk(p.Sources, merge.Cut{Distinct: len(p.Sources.Models) == 1})
+}
+
 // Shares counts what a trunk holds of the first model.
 func (p *Prepared) Shares(t *merge.Trunk) (Shares, error) {
 	c, err := cost.AtBatch(p.Sources.Models[0].Model, 1)
@@ -56,7 +62,7 @@ func ratio(a, b int64) float64 {
 // Cuts lists the places at which a single value crosses from trunk to heads: the end of each block of a
 // residual network, each activation of a plain one. Others can be named by their values.
 func (p *Prepared) Cuts() ([]CutInfo, error) {
-	full, err := merge.FindTrunk(p.Sources, merge.Cut{})
+	full, err := p.Widest()
 	if err != nil {
 		return nil, err
 	}

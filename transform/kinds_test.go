@@ -13,6 +13,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/pair"
+	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
 // Models of one architecture are recognised whatever their exporters called things.
@@ -111,8 +112,8 @@ const branched = `
 	output y
 `
 
-// Pinned features are never averaged: their writers stay side by side. What does not depend on them is
-// shared all the same.
+// What pins features stays side by side, and is handed what it reads in each model's own order: the nodes that make
+// those features are shared all the same.
 func TestPinnedSpacesEndTheTrunk(t *testing.T) {
 	for op, why := range map[string]string{
 		"LRN(c) {size=3}": `LRN "d" is an operator that the analysis does not know`,
@@ -123,12 +124,64 @@ func TestPinnedSpacesEndTheTrunk(t *testing.T) {
 		}
 		p := prepare(t, models...)
 		trunk := findTrunk(t, p, merge.Cut{})
-		if got, want := cutValues(p, trunk), []string{"b", "e"}; !slices.Equal(got, want) {
+		if got, want := cutValues(p, trunk), []string{"a", "b", "c", "e"}; !slices.Equal(got, want) {
 			t.Errorf("%s: the trunk makes %q, want %q", op, got, want)
 		}
-		endsWith(t, trunk, "is pinned: "+why)
+		endsWith(t, trunk, "would be pinned: "+why)
 		newChecker(t, engine(t), p, netFeeds(onnx.Float)).check(t, p, build(t, p, trunk, full(t, p, trunk)), tolerance)
 	}
+}
+
+// stream is a residual stream with readers that pin it: a normalisation over neighbouring
+// channels in the middle, and an output.
+const stream = `
+	input x f32[4,3,8,8]
+	w0 = init f32[6,3,1,1] random(SEED1)
+	s0 = Conv(x, w0)
+	w1 = init f32[6,6,1,1] random(SEED2)
+	f1 = Conv(s0, w1)
+	r1 = Relu(f1)
+	s1 = Add(s0, r1)
+	odd = LRN(s1) {size=3}
+	w2 = init f32[6,6,3,3] random(SEED3)
+	f2 = Conv(s1, w2) {pads=[1,1,1,1]}
+	s2 = Add(s1, f2)
+	w3 = init f32[6,6,1,1] random(SEED4)
+	f3 = Conv(s2, w3)
+	y = Add(s2, f3)
+	w4 = init f32[5,6,1,1] random(SEED5)
+	l = Conv(s2, w4)
+	logits = GlobalAveragePool(l)
+	output y
+	output logits
+	output odd
+`
+
+// Readers outside of the trunk pin nothing inside it; the last weights before an output stay in the head.
+func TestReadersInHeadsPinNothing(t *testing.T) {
+	var models []*onnx.Model
+	for _, seed := range []string{"1", "2"} {
+		models = append(models, onnxtest.Build(t, strings.ReplaceAll(stream, "SEED", seed)))
+	}
+	p := prepare(t, models...)
+	trunk := findTrunk(t, p, merge.Cut{})
+	if got, want := cutValues(p, trunk), []string{"s0", "f1", "r1", "s1", "f2", "s2"}; !slices.Equal(got, want) {
+		t.Errorf("the trunk makes %q, want %q", got, want)
+	}
+	endsWith(t, trunk, `"odd" is an output of the model`)
+	endsWith(t, trunk, `it makes the features of output "y"`)
+	endsWith(t, trunk, `it makes the features of output "logits"`)
+	for _, sp := range trunk.Analysis.Spaces {
+		if sp.Mode != space.Zip {
+			t.Errorf("space %q is %v: %s", sp.Name, sp.Mode, sp.Reasons())
+		}
+	}
+	for _, sp := range trunk.PinnedOutside(p.Sources) {
+		if n := p.Sources.Models[0].Index.Producer(sp.Name); n != nil && trunk.Has(p.Sources, n) {
+			t.Errorf("space %q of the trunk is listed as pinned: %s", sp.Name, sp.Reasons())
+		}
+	}
+	newChecker(t, engine(t), p, netFeeds(onnx.Float)).check(t, p, build(t, p, trunk, full(t, p, trunk)), tolerance)
 }
 
 // Where the models are one up to there, pinned axes are shared as they are, whatever their sizes.

@@ -17,6 +17,7 @@ type inspection struct {
 	Models     []modelInfo         `json:"models"`
 	Shares     transform.Shares    `json:"shares"`
 	Spaces     []spaceInfo         `json:"spaces"`
+	Ends       []endInfo           `json:"ends"` // where the trunk ends
 	Cuts       []transform.CutInfo `json:"cuts"`
 	Difference *difference         `json:"first_difference"`
 	Origin     *transform.Origin   `json:"origin,omitempty"`
@@ -52,6 +53,12 @@ type spaceInfo struct {
 	Mode      string `json:"mode"`
 	Why       string `json:"why,omitempty"`
 	Identical bool   `json:"identical"` // made by bit-identical weights in all models
+}
+
+// endInfo is a node that could have been shared, by its inputs, and is not.
+type endInfo struct {
+	Node string `json:"node"`
+	Why  string `json:"why"`
 }
 
 // difference is the first place where the models part.
@@ -125,7 +132,7 @@ func (a *app) inspect(cmd *cobra.Command, files []string, f *inspectFlags) error
 	if err != nil {
 		return err
 	}
-	trunk, err := merge.FindTrunk(p.Sources, merge.Cut{})
+	trunk, err := p.Widest()
 	if err != nil {
 		return err
 	}
@@ -180,7 +187,10 @@ func headsOf(p *transform.Prepared) []string {
 }
 
 func inspectionOf(p *transform.Prepared, t *merge.Trunk) (*inspection, error) {
-	in := &inspection{Exact: t.Exact && len(t.Groups) > 0, Spaces: []spaceInfo{}, Cuts: []transform.CutInfo{}}
+	in := &inspection{Exact: t.Exact && len(t.Groups) > 0, Spaces: []spaceInfo{}, Ends: []endInfo{}, Cuts: []transform.CutInfo{}}
+	for _, e := range t.Ends {
+		in.Ends = append(in.Ends, endInfo{e.Node, e.Why})
+	}
 	var err error
 	if in.Shared, err = p.SharedLine(t); err != nil {
 		return nil, err
@@ -213,19 +223,17 @@ func inspectionOf(p *transform.Prepared, t *merge.Trunk) (*inspection, error) {
 	return in, err
 }
 
-// shownSpaces are the trunk's and those that keep nodes out of it; of a single model, or where nothing is shared,
-// all of the first model's.
+// shownSpaces are the trunk's and the pinned ones that it leaves to the heads; where nothing is shared, all of the
+// first model's.
 func shownSpaces(p *transform.Prepared, t *merge.Trunk) []*space.Space {
-	if len(p.Sources.Models) == 1 || len(t.Groups) == 0 {
+	if len(t.Groups) == 0 {
 		return p.Sources.Full.Spaces
 	}
 	shown := append([]*space.Space(nil), t.Analysis.Spaces...)
-	for _, s := range p.Sources.Full.Spaces {
-		if s.Mode == space.Pinned && !s.Aligned {
-			pinned := *s
-			pinned.ID = len(shown)
-			shown = append(shown, &pinned)
-		}
+	for _, s := range t.PinnedOutside(p.Sources) {
+		pinned := *s
+		pinned.ID = len(shown)
+		shown = append(shown, &pinned)
 	}
 	return shown
 }

@@ -20,6 +20,7 @@ func (a *app) printInspection(in *inspection) {
 	}
 	a.printDifference(in.Difference)
 	a.printSpaces(in)
+	a.printEnds(in)
 	a.printCuts(in)
 	a.printProofs(in.Proofs)
 	if in.Picture != "" {
@@ -102,6 +103,21 @@ has no rule for, or one that depends on the features' order, touches each of
 them (the reasons are above). Only bit-identical parts can be shared;
 --method ensemble puts the models side by side.
 `)
+	}
+}
+
+// printEnds lists where the trunk ends, where that is in more than the one place that the first line names.
+func (a *app) printEnds(in *inspection) {
+	const enough = 6
+	if len(in.Ends) < 2 {
+		return
+	}
+	a.printf("\nthe trunk ends at\n")
+	for _, e := range in.Ends[:min(enough, len(in.Ends))] {
+		a.printf("  %s: %s\n", e.Node, e.Why)
+	}
+	if more := len(in.Ends) - enough; more > 0 {
+		a.printf("  and in %d more places (--json)\n", more)
 	}
 }
 

@@ -41,7 +41,7 @@ type grapher struct {
 	t     *merge.Trunk
 	a     *space.Analysis
 	ix    *onnx.Index
-	whole bool // the whole model is analysed, not its trunk alone
+	whole bool // there is no trunk: the whole model is shown
 	g     *report.Graph
 	node  map[*onnx.Node]int
 	index map[*space.Space]int
@@ -55,20 +55,23 @@ type edgeKey struct {
 
 func graphOf(p *transform.Prepared, t *merge.Trunk, in *inspection) *report.Graph {
 	b := &grapher{
-		p: p, t: t, a: t.Analysis, ix: p.Sources.Models[0].Index, whole: len(p.Sources.Models) == 1 || len(t.Groups) == 0, node: map[*onnx.Node]int{},
+		p: p, t: t, a: t.Analysis, ix: p.Sources.Models[0].Index, whole: len(t.Groups) == 0, node: map[*onnx.Node]int{},
 		index: map[*space.Space]int{}, seen: map[edgeKey]bool{},
 	}
 	if b.whole {
 		b.a = p.Sources.Full
 	}
 	b.g = &report.Graph{Title: in.Models[0].File, Notes: []string{in.Shared, "in the common form that merging starts from: constants folded, leftovers of exporters gone"}}
-	for i, s := range shownSpaces(p, t) {
+	shown := shownSpaces(p, t)
+	for i, s := range shown {
 		b.index[s] = i
-		for _, full := range p.Sources.Full.Spaces { // what pins a trunk is listed as a copy
-			if s.Mode == space.Pinned && full.Mode == space.Pinned && full.Name == s.Name {
-				b.index[full] = i
-			}
+	}
+	if !b.whole {
+		for k, s := range t.PinnedOutside(p.Sources) { // listed last, as copies
+			b.index[s] = len(t.Analysis.Spaces) + k
 		}
+	}
+	for _, s := range shown {
 		b.g.Spaces = append(b.g.Spaces, report.Space{ID: s.ID, Name: s.Name, Dim: s.Dim, Mode: s.Mode.String(), Aligned: s.Aligned, Why: s.Reasons()})
 	}
 	b.nodes()

@@ -39,7 +39,7 @@ func (t *Trunk) Crossings(s *Sources) []Crossing {
 func (t *Trunk) readOutside(s *Sources, i int, value string) (read, gathers bool) {
 	ix := s.Models[i].Index
 	features := false
-	for _, l := range s.Full.Layouts(i, value) {
+	for _, l := range t.Analysis.Layouts(i, value) {
 		features = features || !l.Aligned()
 	}
 	if ix.Output(value) != nil {
@@ -50,7 +50,7 @@ func (t *Trunk) readOutside(s *Sources, i int, value string) (read, gathers bool
 			continue
 		}
 		read = true
-		c, ok := space.ContractionOf(ix, u.Node, len(s.Full.Layouts(i, value)))
+		c, ok := space.ContractionOf(ix, u.Node, len(t.Analysis.Layouts(i, value)))
 		if features && !(ok && c.InputSlot == u.Slot) {
 			gathers = true
 		}
@@ -76,9 +76,9 @@ func (t *Trunk) Nodes0(s *Sources) []*onnx.Node {
 	return out
 }
 
-// Narrow returns the part of a trunk that a cut leaves, without its spaces: enough to count with.
+// Narrow returns the part of a trunk that a cut leaves, with the spaces of the whole: enough to count with.
 func (t *Trunk) Narrow(s *Sources, cut Cut) (*Trunk, error) {
-	n := &Trunk{Groups: append([]int(nil), t.Groups...), Ends: t.Ends, identical: t.identical, in: map[int]bool{}}
+	n := &Trunk{Groups: append([]int(nil), t.Groups...), Ends: t.Ends, Analysis: t.Analysis, identical: t.identical, in: map[int]bool{}}
 	for k := range t.in {
 		n.in[k] = true
 	}

@@ -19,7 +19,8 @@ type Source struct {
 type Sources struct {
 	Models  []*Source
 	Pairing *pair.Pairing
-	// Full is the analysis of the whole models: the spaces before a trunk is chosen.
+	// Full is the analysis of the whole models, as if all of them were shared. A trunk has spaces of its own: what
+	// a reader in the heads asks for holds here, but not there.
 	Full *space.Analysis
 }
 
@@ -44,6 +45,15 @@ func (s *Sources) inputs() []space.Input {
 		inputs[i] = space.Input{Index: m.Index, Shapes: m.Shapes, Opset: m.Model.Opset("")}
 	}
 	return inputs
+}
+
+// analyzeGroups analyses the nodes of some groups alone: readers elsewhere get the features in their own order, so
+// they ask for nothing.
+func (s *Sources) analyzeGroups(in map[int]bool) *space.Analysis {
+	return space.Analyze(s.inputs(), s.Pairing, space.Options{Keep: func(_ int, n *onnx.Node) bool {
+		k, ok := s.Pairing.Of(n)
+		return ok && in[k]
+	}})
 }
 
 // param returns the initializer that node n of model i reads in slot, nil where that input is computed.

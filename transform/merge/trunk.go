@@ -45,24 +45,20 @@ func (t *Trunk) Has(s *Sources, n *onnx.Node) bool {
 // FindTrunk returns the largest trunk that can be shared, or the part of it that cut leaves.
 func FindTrunk(s *Sources, cut Cut) (*Trunk, error) {
 	t := &Trunk{in: map[int]bool{}, identical: map[int]bool{}, distinct: cut.Distinct}
-	values := map[string]bool{} // trunk values, in model 0's names
-	for _, row := range s.Pairing.Inputs {
-		values[row[0]] = true
-	}
-	for k := range s.Pairing.Nodes {
-		t.consider(s, k, values)
-	}
+	t.grow(s)
 	if s.Pairing.First != nil && s.Pairing.First.Nodes[0] != nil {
 		t.Ends = append(t.Ends, End{Node: onnx.NodeName(s.Pairing.First.Nodes[0]), Why: s.Pairing.First.Why})
 	}
 	if err := cut.apply(s, t); err != nil {
 		return nil, err
 	}
+	t.analyze(s)
 	if err := t.retract(s, cut); err != nil {
 		return nil, err
 	}
 	t.prune(s)
 	t.analyze(s)
+	t.list(s)
 	return t, nil
 }
 
@@ -70,18 +66,20 @@ func FindTrunk(s *Sources, cut Cut) (*Trunk, error) {
 // that lie on two axes, heads and what is inside, cannot be handed on in another order.
 func (t *Trunk) retract(s *Sources, cut Cut) error {
 	for {
-		at := slices.IndexFunc(t.Crossings(s), func(c Crossing) bool {
-			return slices.ContainsFunc(s.Full.Layouts(0, c.Value), space.Layout.Divided)
+		crossings := t.Crossings(s)
+		at := slices.IndexFunc(crossings, func(c Crossing) bool {
+			return slices.ContainsFunc(t.Analysis.Layouts(0, c.Value), space.Layout.Divided)
 		})
 		if at < 0 {
 			return nil
 		}
-		value := t.Crossings(s)[at].Value
+		value := crossings[at].Value
 		if len(cut.Values) > 0 {
 			return fault.New(fault.Unsupported, "cut_in_attention", "the trunk cannot end inside an attention").
 				AtValue(value).WithHint("cut before or behind it; `onnx-zip inspect` lists the valid cuts")
 		}
 		t.dropFrom(s, s.Models[0].Index.Producer(value))
+		t.analyze(s)
 	}
 }
 
@@ -95,26 +93,6 @@ func (t *Trunk) dropFrom(s *Sources, n *onnx.Node) {
 				t.dropFrom(s, u.Node)
 			}
 		}
-	}
-}
-
-// consider adds group k to the trunk if it can be shared.
-func (t *Trunk) consider(s *Sources, k int, values map[string]bool) {
-	n := s.Pairing.Nodes[k][0]
-	for _, v := range onnx.Reads(n) {
-		if s.Models[0].Index.Initializer(v) == nil && !values[v] {
-			return // behind the end of the trunk
-		}
-	}
-	t.identical[k] = !t.distinct && t.isIdentical(s, k)
-	if why := t.obstacle(s, k); why != "" {
-		t.Ends = append(t.Ends, End{Node: onnx.NodeName(n), Why: why})
-		return
-	}
-	t.in[k] = true
-	t.Groups = append(t.Groups, k)
-	for _, out := range n.GetOutput() {
-		values[out] = true
 	}
 }
 
@@ -155,33 +133,6 @@ func (s *Sources) equalParam(name string) bool {
 		}
 	}
 	return true
-}
-
-// obstacle says why group k cannot be shared, "" where it can.
-func (t *Trunk) obstacle(s *Sources, k int) string {
-	n := s.Pairing.Nodes[k][0]
-	if onnx.HasSubgraph(n) { // what it captures is neither paired nor merged
-		return "it holds a subgraph"
-	}
-	for _, out := range n.GetOutput() {
-		if s.isOutput(k, out) {
-			return fmt.Sprintf("%q is an output of the model", out)
-		}
-		for at, layout := range s.Full.Layouts(0, out) {
-			if sp := layout.Pinned(); sp != nil && !t.identical[k] {
-				return fmt.Sprintf("axis %d of %q is pinned: %s", at, out, sp.Reasons())
-			}
-		}
-	}
-	for slot, in := range n.GetInput() {
-		if s.param(0, n, slot) == nil || hasRole(s.Full.Roles(0, in)) {
-			continue
-		}
-		if !s.equalParam(in) {
-			return fmt.Sprintf("constant %q differs between the models: %s", in, s.showConstants(in))
-		}
-	}
-	return ""
 }
 
 // isOutput reports whether a value of group k is a graph output of any model, but for its type: a model of
@@ -242,12 +193,14 @@ func (t *Trunk) prune(s *Sources) {
 	})
 }
 
-// analyze finds the trunk's own spaces, and which of them are identical in all models. Pinned spaces are
-// left out of the list: no assignment moves them.
+// analyze finds the trunk's own spaces.
 func (t *Trunk) analyze(s *Sources) {
-	t.Analysis = space.Analyze(s.inputs(), s.Pairing, space.Options{
-		Keep: func(_ int, n *onnx.Node) bool { return t.Has(s, n) },
-	})
+	t.Analysis = s.analyzeGroups(t.in)
+}
+
+// list finds which of the trunk's spaces are identical in all models. Pinned spaces are left out of the list: no
+// assignment moves them.
+func (t *Trunk) list(s *Sources) {
 	t.Analysis.Spaces = slices.DeleteFunc(t.Analysis.Spaces, func(sp *space.Space) bool { return sp.Mode == space.Pinned })
 	t.Identical = map[*space.Space]bool{}
 	for _, sp := range t.Analysis.Spaces {
@@ -269,6 +222,19 @@ func (t *Trunk) analyze(s *Sources) {
 			}
 		}
 	}
+}
+
+// PinnedOutside lists the pinned spaces of what is left to the heads. Those that the trunk makes are none of them:
+// what pins them in the whole models asks for nothing here.
+func (t *Trunk) PinnedOutside(s *Sources) []*space.Space {
+	var list []*space.Space
+	for _, sp := range s.Full.Spaces {
+		n := s.Models[0].Index.Producer(sp.Name)
+		if sp.Mode == space.Pinned && !sp.Aligned && (n == nil || !t.Has(s, n)) {
+			list = append(list, sp)
+		}
+	}
+	return list
 }
 
 // IsIdentical reports whether a group computes the same bits in every model.

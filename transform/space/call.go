@@ -165,7 +165,7 @@ func (c *call) setParam(slot, k int, x axis, role Role) {
 	}
 	name := c.input(slot)
 	switch {
-	case len(c.a.inputs[c.model].Index.Uses(name)) > 1:
+	case c.readers(name) > 1:
 		restrictAll(x, Pinned, c.why("reads a parameter that is read elsewhere too"))
 		return
 	case !onnx.DType(c.param(slot).GetDataType()).IsFloat():
@@ -182,6 +182,17 @@ func (c *call) setParam(slot, k int, x axis, role Role) {
 		c.a.roles[c.model][name] = make([]Role, len(c.shape(name)))
 	}
 	c.a.vals[c.model][name][k], c.a.roles[c.model][name][k] = x, role
+}
+
+// readers is the number of places where the analysed nodes read a value.
+func (c *call) readers(name string) int {
+	n := 0
+	for _, u := range c.a.inputs[c.model].Index.Uses(name) {
+		if c.a.opts.Keep == nil || c.a.opts.Keep(c.model, u.Node) {
+			n++
+		}
+	}
+	return n
 }
 
 // setParams is setParam for an operand that is broadcast to axes, right-aligned: it holds one value per

@@ -2,6 +2,7 @@ package space
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -64,11 +65,13 @@ type Space struct {
 	InsideFixed bool
 }
 
-// Reasons is Why as one line.
+// Reasons is Why as one line. What all models say is said once.
 func (s *Space) Reasons() string {
 	var parts []string
 	for _, r := range s.Why {
-		parts = append(parts, r.String())
+		if !slices.Contains(parts, r.String()) {
+			parts = append(parts, r.String())
+		}
 	}
 	return strings.Join(parts, "; ")
 }

@@ -57,21 +57,22 @@ func row(e calibrate.Engine, file string) string {
 	if err != nil {
 		return fmt.Sprintf("| %s | %d | | | | %s |", name, len(m.Graph().GetNode()), short(err))
 	}
-	t, err := merge.FindTrunk(p.Sources, merge.Cut{})
+	t, err := p.Widest()
 	if err != nil {
 		return fmt.Sprintf("| %s | %d | | | | %s |", name, len(m.Graph().GetNode()), short(err))
 	}
 	var modes [3]int
-	for _, s := range p.Sources.Full.Spaces {
+	for _, s := range append(t.PinnedOutside(p.Sources), t.Analysis.Spaces...) {
 		modes[s.Mode]++
 	}
 	shares, _ := p.Shares(t)
 	return fmt.Sprintf("| %s | %d | %d / %d / %d | %.0f %% | %.0f %% | %s |", name, len(m.Graph().GetNode()),
-		modes[space.Zip], modes[space.Permute], modes[space.Pinned], 100*freeShare(p), 100*shares.FLOPs, proofs(e, m))
+		modes[space.Zip], modes[space.Permute], modes[space.Pinned], 100*freeShare(p, t), 100*shares.FLOPs, proofs(e, m))
 }
 
-// freeShare is the share of weights that have an axis in a space that may be permuted or zipped.
-func freeShare(p *transform.Prepared) float64 {
+// freeShare is the share of weights that have an axis in a space that may be permuted or zipped: the trunk's weights by
+// the trunk's spaces, the heads' by those of the whole model.
+func freeShare(p *transform.Prepared, trunk *merge.Trunk) float64 {
 	free, all := 0, 0
 	src := p.Sources.Models[0]
 	for _, t := range src.Model.Graph().GetInitializer() {
@@ -83,8 +84,12 @@ func freeShare(p *transform.Prepared) float64 {
 			n *= int(d)
 		}
 		all += n
-		for axis, role := range p.Sources.Full.Roles(0, t.GetName()) {
-			l := p.Sources.Full.Layouts(0, t.GetName())[axis]
+		a := trunk.Analysis
+		if a.Roles(0, t.GetName()) == nil {
+			a = p.Sources.Full
+		}
+		for axis, role := range a.Roles(0, t.GetName()) {
+			l := a.Layouts(0, t.GetName())[axis]
 			if role != space.None && l.Pinned() == nil && !l.Aligned() {
 				free += n
 				break
