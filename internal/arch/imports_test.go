@@ -40,8 +40,9 @@ var rules = []struct {
 	{"transform/merge", []string{fault, "onnx/...", "transform/pair", "transform/space", "transform/match", "transform/rewrite"}},
 	{"transform/refit", []string{fault, "onnx/...", "calibrate", "transform/merge"}},
 	{"transform", []string{fault, "onnx/...", "calibrate", "transform/..."}},
-	{"internal/sweep", []string{fault, "eval", "transform"}}, // compares figures, runs nothing
-	{"internal/report", []string{fault, "onnx/...", "calibrate", "eval", "transform/...", "internal/sweep"}},
+	{"internal/score", []string{fault}},
+	{"internal/sweep", []string{fault, "eval", "transform", "internal/score"}}, // compares figures, runs nothing
+	{"internal/report", []string{fault, "onnx/...", "calibrate", "eval", "transform/...", "internal/sweep", "internal/score"}},
 	{"internal/cli", []string{fault, "onnx/...", "calibrate", "eval", "transform/...", "internal/..."}},
 	{"cmd/...", []string{"..."}},
 	{"internal/tools/...", []string{"..."}},

@@ -24,16 +24,19 @@ type gate struct {
 // gateFlags are the limits asked for; a nil one was not.
 type gateFlags struct {
 	maxDrop, minJoint, minAgreement, minShared *float64
+	scoreLimit                                 *float64
 	strict, beatsControl                       bool
 	allow                                      []string
 }
 
 func (f *gateFlags) define(s *pflag.FlagSet) {
 	f.maxDrop, f.minJoint, f.minAgreement, f.minShared = new(float64), new(float64), new(float64), new(float64)
+	f.scoreLimit = new(float64)
 	s.Float64Var(f.maxDrop, "max-drop", 0, "`POINTS`: what a task may lose against its source (needs --test)")
 	s.Float64Var(f.minJoint, "min-joint", 0, "`PERCENT`: least joint accuracy (needs --test)")
 	s.Float64Var(f.minAgreement, "min-agreement", 0, "`PERCENT`: least agreement of each head with its source, top-1 on held-out --data, without labels")
 	s.Float64Var(f.minShared, "min-shared", 0, "`PERCENT`: least share of the first model's FLOPs in the trunk")
+	s.Float64Var(f.scoreLimit, "score-limit", 0, "`X`: least figure of the --score program, the greatest with --score-goal min")
 	s.BoolVar(&f.beatsControl, "require-beats-control", false, "matching must do better than merges without it, by the outputs' error on held-out samples (needs refit ls)")
 	s.BoolVar(&f.strict, "strict", false, "warnings fail as well")
 	s.StringSliceVar(&f.allow, "allow", nil, "`CODE`: a warning that --strict lets pass (repeat)")
@@ -52,6 +55,9 @@ func (f *gateFlags) settle(cmd *cobra.Command) error {
 		if v := **g.value; !(v >= 0 && v <= 100) {
 			return usage("bad_flag", "--%s %g: the limit is a number from 0 to 100", g.name, v)
 		}
+	}
+	if !cmd.Flags().Changed("score-limit") {
+		f.scoreLimit = nil
 	}
 	if len(f.allow) > 0 && !f.strict {
 		return usage("bad_flag", "--allow goes with --strict only")

@@ -8,6 +8,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/eval"
 	"github.com/onnx-zip/onnx-zip/internal/data"
+	"github.com/onnx-zip/onnx-zip/internal/score"
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
@@ -25,6 +26,7 @@ type merging struct {
 	trunk   *merge.Trunk
 	sources []source
 	scorer  scorer
+	program *score.Program // nil without --score
 
 	needsData bool
 	dataFiles []headed
@@ -59,6 +61,7 @@ type mergeResult struct {
 	Scores     *scores            `json:"accuracy,omitempty"`
 	Agreement  []agreementRow     `json:"agreement,omitempty"`
 	JudgedOn   string             `json:"agreement_data,omitempty"`
+	Score      *scoreReport       `json:"score,omitempty"`
 	Output     string             `json:"output,omitempty"`   // the file that was written
 	Rejected   string             `json:"rejected,omitempty"` // where a refused model was saved
 	ReportFile string             `json:"report_file,omitempty"`
@@ -94,6 +97,9 @@ func (m *merging) checkFlags(cmd *cobra.Command) error {
 		return usage("bad_flag", "--samples %d cannot be negative", f.dataset.samples)
 	}
 	if err := f.gates.settle(cmd); err != nil {
+		return err
+	}
+	if m.program, err = f.score.program(cmd); err != nil {
 		return err
 	}
 	if len(f.test) == 0 && (f.gates.maxDrop != nil || f.gates.minJoint != nil) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/onnx-zip/onnx-zip/internal/score"
 	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -28,6 +29,7 @@ type mergeFlags struct {
 	engine               engineFlags
 	memory, scratch      string
 	gates                gateFlags
+	score                scoreFlags
 }
 
 const mergeLong = `Merges trained models into one file with a head for each. Features of the models
@@ -71,6 +73,7 @@ func (a *app) mergeCommand() *cobra.Command {
 		s.StringArrayVar(&f.rename, "rename", nil, "`HEAD:OLD=NEW`: name an output (default: HEAD_OLD)")
 	})
 	a.addGroup(cmd, "Method", f.defineMethod)
+	a.addGroup(cmd, "Your own metric", f.score.define)
 	a.addGroup(cmd, "Gates (a failed one leaves nothing and exits with 9)", f.gates.define)
 	a.addGroup(cmd, "Machine", f.defineMachine)
 	f.completions(cmd)
@@ -118,6 +121,7 @@ func (f *mergeFlags) completions(cmd *cobra.Command) {
 	complete(cmd, "match", transform.Matches...)
 	complete(cmd, "represent", transform.Represents...)
 	complete(cmd, "refit", transform.Refits...)
+	complete(cmd, "score-goal", score.Max, score.Min)
 	complete(cmd, "device", "auto", "cpu", "cuda")
 	completeFiles(cmd, "output", "onnx")
 	completeFiles(cmd, "report", "html")

@@ -39,6 +39,9 @@ func (m *merging) printScores() {
 		}
 		m.a.printf("\n%s", t)
 	}
+	if m.result.Score != nil {
+		m.a.printf("\n%s\n", m.result.Score.line())
+	}
 }
 
 // rate is "95.8 [94.4, 96.9]", in percent.
@@ -129,5 +132,5 @@ func refitErrors(r *transform.RefitReport) string {
 }
 
 func stageOrder(stage string) int {
-	return slices.Index([]string{"prepare", "read_data", "look_at_data", "capture", "match", "merge", "refit", "controls", "verify", "evaluate"}, stage)
+	return slices.Index([]string{"prepare", "read_data", "look_at_data", "capture", "match", "merge", "refit", "controls", "verify", "evaluate", "score"}, stage)
 }

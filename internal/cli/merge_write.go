@@ -31,6 +31,11 @@ func (m *merging) write(ctx context.Context) error {
 	if err := m.timed("evaluate", func() error { return m.evaluate(ctx, file) }); err != nil {
 		return err
 	}
+	if m.program != nil {
+		if err := m.timed("score", func() error { return m.score(ctx, file) }); err != nil {
+			return err
+		}
+	}
 	m.judge()
 	if err := m.a.gateError(); err != nil {
 		m.printResult()
@@ -121,6 +126,9 @@ func (m *merging) judge() {
 	}
 	if g.minAgreement != nil {
 		m.a.addGate(gateAgreement(*g.minAgreement, topRows(m.result.Agreement)))
+	}
+	if g.scoreLimit != nil {
+		m.a.addGate(gateScore(*g.scoreLimit, m.result.Score))
 	}
 	if g.beatsControl && m.needsData { // an exact merge has nothing to beat
 		m.a.addGate(gateControl(&m.res.Report))

@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/eval"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/internal/score"
 	"github.com/onnx-zip/onnx-zip/internal/sweep"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
 	"github.com/onnx-zip/onnx-zip/transform"
@@ -62,6 +63,10 @@ type sweepResult struct {
 func (a *app) sweep(cmd *cobra.Command, files []string, f *sweepFlags) error {
 	w := &sweeping{merging: merging{a: a, f: &f.mergeFlags, files: files, seconds: map[string]float64{}}, s: f, kept: map[string]*transform.Result{}}
 	if err := f.check(); err != nil {
+		return err
+	}
+	var err error
+	if w.program, err = f.score.program(cmd); err != nil {
 		return err
 	}
 	a.doc.Result, w.out.Seconds, w.out.Folder = &w.out, w.seconds, f.output
@@ -233,7 +238,7 @@ func (w *sweeping) hashAll() error {
 		files = append(files, "test "+t.head, sum)
 	}
 	common := []any{w.a.doc.Version, w.engine.Name(), files, headsOf(w.p), w.f.mapInput, w.scorer.classes, w.f.dataset.options(), w.f.dataset.samples,
-		w.f.seed, w.f.engine.batch}
+		w.f.seed, w.f.engine.batch, w.f.score.command, w.f.score.key, w.f.score.goal}
 	for _, c := range w.candidates {
 		key, err := sweep.Key(append(common, c.Settings, c.Cut.Until)...)
 		if err != nil {
@@ -341,12 +346,14 @@ func (w *sweeping) try(ctx context.Context, c sweep.Candidate, key string) (swee
 	}
 	if err != nil {
 		e := fault.As(err)
+		scoring := strings.HasPrefix(e.Code, "score_")
+		if scoring && c.Kind == sweep.KindEnsemble { // the first of all: the program is at fault, not the merge
+			return row, err
+		}
 		row = sweep.Row{Key: key, Kind: row.Kind, Name: row.Name, Method: row.Method, Until: row.Until, Cut: row.Cut, TrunkShare: row.TrunkShare,
 			Budget: row.Budget, Settings: &s, Seconds: row.Seconds, Failed: &sweep.Failure{Kind: fault.NameOf(e.Kind), Code: e.Code, Message: e.Error()}}
-		switch e.Kind {
-		case fault.Usage, fault.Correspondence, fault.Unsupported: // it would fail again
-		default:
-			return row, nil
+		if again := e.Kind == fault.Usage || e.Kind == fault.Correspondence || e.Kind == fault.Unsupported; !again || scoring {
+			return row, nil // it may go well the next time
 		}
 	}
 	w.hold(row, res)
@@ -357,8 +364,8 @@ func (w *sweeping) try(ctx context.Context, c sweep.Candidate, key string) (swee
 func (w *sweeping) make(ctx context.Context, c sweep.Candidate, row *sweep.Row) (*transform.Result, error) {
 	var src calibrate.Source = w.source()
 	stop := w.a.stderr.busy(c.Name())
-	defer stop()
 	res, err := w.p.Merge(ctx, w.engine, src, w.options(c))
+	stop()
 	if err != nil {
 		return nil, err
 	}
@@ -367,6 +374,11 @@ func (w *sweeping) make(ctx context.Context, c sweep.Candidate, row *sweep.Row) 
 	row.Exact, row.HeldOut = res.Exact, res.Report.HeldOut
 	if r := res.Report.Refit; r != nil {
 		row.Refit, row.SamplesWanted = r.Chosen, r.Enough
+	}
+	if w.program != nil {
+		if row.Score, err = w.scoreModel(ctx, res.Model); err != nil {
+			return nil, err
+		}
 	}
 	if len(w.scorer.tests) == 0 {
 		return res, nil
@@ -447,6 +459,9 @@ func rowLine(r sweep.Row) string {
 		for _, a := range r.Agreements() {
 			parts = append(parts, fmt.Sprintf("%s agrees on %.1f %%", a.Head, 100*a.Top1.Value))
 		}
+	}
+	if r.Score != nil {
+		parts = append(parts, r.Score.Key+" "+score.Number(r.Score.Value))
 	}
 	return strings.Join(append([]string{r.String()}, parts...), ", ") + fmt.Sprintf(" (%.1f s)", r.Seconds)
 }

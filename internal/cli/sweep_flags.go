@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-zip/onnx-zip/internal/score"
 	"github.com/onnx-zip/onnx-zip/internal/sweep"
 	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/spf13/cobra"
@@ -54,7 +55,7 @@ func (a *app) sweepCommand() *cobra.Command {
 	a.addGroup(cmd, "Output", func(s *pflag.FlagSet) {
 		s.StringVarP(&f.output, "output", "o", "", "`FOLDER`: where results go; what it holds is not made again (required)")
 		s.BoolVar(&f.keep, "keep", false, "write the models of the Pareto front, verified, to FOLDER/models")
-		s.StringVar(&f.rank, "rank", "", "`FIGURE`: what the front is of: "+strings.Join(sweep.Measures, ", ")+" (default: tasks, the mean of the tasks' accuracies; without --test agreement, else error)")
+		s.StringVar(&f.rank, "rank", "", "`FIGURE`: what the front is of: "+strings.Join(sweep.Measures, ", ")+" (default: tasks, the mean of the tasks' accuracies; with --score its figure; without --test agreement, else error)")
 	})
 	a.addGroup(cmd, "Grid", func(s *pflag.FlagSet) {
 		s.StringSliceVar(&f.methods, "methods", []string{"best", "zip", "permute", "average", "graft", "halves", "zipit"}, "`A,B,…`: presets of merge (default: best,zip,permute,average,graft,halves,zipit)")
@@ -63,10 +64,12 @@ func (a *app) sweepCommand() *cobra.Command {
 		s.Uint64Var(&f.seed, "seed", 0, "`N`: seed of random choices (default: 0)")
 	})
 	a.addGroup(cmd, "Data", f.defineData)
+	a.addGroup(cmd, "Your own metric", f.score.define)
 	a.addGroup(cmd, "Names", func(s *pflag.FlagSet) { defineNames(s, &f.heads, &f.mapInput) })
 	a.addGroup(cmd, "Machine", f.defineMachine)
 	complete(cmd, "methods", transform.Methods()...)
 	complete(cmd, "rank", sweep.Measures...)
+	complete(cmd, "score-goal", score.Max, score.Min)
 	complete(cmd, "device", "auto", "cpu", "cuda")
 	must(cmd.MarkFlagDirname("output"))
 	completeFiles(cmd, "data", "npz", "npy")
@@ -85,6 +88,8 @@ func (f *sweepFlags) check() (err error) {
 		return usage("bad_flag", "there is no --rank %q", f.rank).WithHint("choose one of %s", strings.Join(sweep.Measures, ", "))
 	case (f.rank == "tasks" || f.rank == "joint") && len(f.test) == 0:
 		return usage("rank_needs_test", "--rank %s needs labelled data", f.rank).WithHint("give it with --test FILE.npz, or use --rank agreement")
+	case f.rank == "score" && f.score.command == "":
+		return usage("bad_flag", "--rank score goes with --score only")
 	case len(f.methods) == 0 || len(f.budgets) == 0:
 		return usage("bad_flag", "--methods and --budgets cannot be empty")
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/eval"
 	"github.com/onnx-zip/onnx-zip/internal/report"
+	"github.com/onnx-zip/onnx-zip/internal/score"
 	"github.com/onnx-zip/onnx-zip/internal/sweep"
 )
 
@@ -47,6 +48,9 @@ func (w *sweeping) table() *table {
 	if !labelled {
 		head = append(head, "error")
 	}
+	if w.program != nil {
+		head = append(head, "score")
+	}
 	t.add(append(head, "s")...)
 	for _, r := range w.out.Rows {
 		if r.Failed != nil {
@@ -65,6 +69,9 @@ func (w *sweeping) table() *table {
 		}
 		if !labelled {
 			cells = append(cells, errorCell(r))
+		}
+		if w.program != nil {
+			cells = append(cells, scoreCell(r))
 		}
 		t.add(append(cells, secondsCell(r))...)
 	}
@@ -121,6 +128,13 @@ func errorCell(r sweep.Row) string {
 		return ""
 	}
 	return fmt.Sprintf("%.3f", r.HeldOut.RelativeError())
+}
+
+func scoreCell(r sweep.Row) string {
+	if r.Score == nil {
+		return ""
+	}
+	return score.Number(r.Score.Value)
 }
 
 func secondsCell(r sweep.Row) string {

@@ -44,7 +44,7 @@ var Kinds = []struct {
 	{Model, "model", "a model file is missing, damaged, hostile or not ONNX"},
 	{Correspondence, "correspondence", "the models do not correspond"},
 	{Unsupported, "unsupported", "a model uses something that cannot be merged"},
-	{Runtime, "runtime", "ONNX Runtime or the device is missing or failed"},
+	{Runtime, "runtime", "ONNX Runtime or the device is missing or failed, or the program of --score"},
 	{Data, "data", "calibration or test data is missing or does not fit the model"},
 	{Verification, "verification", "the merged model failed its verification"},
 	{Gate, "gate", "a quality gate failed"},

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-zip/onnx-zip/internal/score"
 	"github.com/onnx-zip/onnx-zip/internal/sweep"
 )
 
@@ -32,7 +33,7 @@ var (
 	sweepHTML string
 
 	sweepTemplate = template.Must(template.New("sweep").Funcs(functions).Funcs(template.FuncMap{
-		"plots": plots, "failures": sweep.Failures, "hasJoint": hasJoint, "taskOf": taskOf, "agreementOf": agreementOf, "kindWords": kindWords,
+		"plots": plots, "failures": sweep.Failures, "hasJoint": hasJoint, "hasScore": hasScore, "number": score.Number, "taskOf": taskOf, "agreementOf": agreementOf, "kindWords": kindWords,
 		"ratio": func(x float64) string { return fmt.Sprintf("%.3f", x) }, "budget": budgetWords,
 	}).Parse(sweepHTML))
 )
@@ -79,12 +80,15 @@ type Key struct{ Class, Name string }
 
 const plotHeight = 340.0
 
-// plots draws the figure that the front is of, and the joint accuracy where there is one.
+// plots draws the figure that the front is of, and accuracies where there are any.
 func plots(p *SweepPage) (out []*Plot) {
-	for _, measure := range []string{p.Rank, "joint"} {
-		if len(out) == 1 && measure == p.Rank {
-			continue
+	measures := []string{p.Rank}
+	for _, further := range []string{"tasks", "joint"} {
+		if further != p.Rank {
+			measures = append(measures, further)
 		}
+	}
+	for _, measure := range measures {
 		if plot := plotOf(p, measure); plot != nil {
 			out = append(out, plot)
 		}
@@ -103,7 +107,7 @@ func plotOf(p *SweepPage, measure string) *Plot {
 	}
 	pl.Across, pl.Down = s.across(), s.down()
 	if below {
-		pl.Floor = percentTick(s.low)
+		pl.Floor = s.label(s.low)
 	}
 	for _, r := range rows {
 		if singles && r.Kind == sweep.KindSource && len(r.Tasks) > 0 {
@@ -115,7 +119,7 @@ func plotOf(p *SweepPage, measure string) *Plot {
 			continue
 		}
 		pl.Points = append(pl.Points, Point{X: s.x(r.FLOPsRatio), Y: s.y(max(f, s.low)), Class: pl.class(r), Front: r.Front, Below: f < s.low,
-			Name: fmt.Sprintf("%s: %s at %.3f of the ensemble's FLOPs", r.Name, percent(f), r.FLOPsRatio)})
+			Name: fmt.Sprintf("%s: %s at %.3f of the ensemble's FLOPs", r.Name, figureText(r, measure, f), r.FLOPsRatio)})
 	}
 	pl.steps()
 	return pl
@@ -153,8 +157,19 @@ func (pl *Plot) class(r sweep.Row) string {
 	return pl.Methods[k].Class
 }
 
+// figureText is a figure for people.
+func figureText(r sweep.Row, measure string, figure float64) string {
+	if measure == "score" {
+		return r.Score.Key + " " + score.Number(r.Score.Value)
+	}
+	return percent(figure)
+}
+
 // scale places figures on a plot.
-type scale struct{ low, high, step, right float64 }
+type scale struct {
+	low, high, step, right float64
+	label                  func(figure float64) string
+}
 
 // scaleOf chooses round ends. Merges that collapsed would press all others together: the axis holds the front and four
 // fifths of the rows; what lies below is drawn at its foot.
@@ -180,16 +195,29 @@ func scaleOf(rows []sweep.Row, measure string, singles bool) (s scale, below, ok
 	}
 	slices.Sort(figures)
 	low = min(low, figures[len(figures)/5])
+	s = scale{right: math.Ceil(right*5+0.25) / 5, label: percentTick}
 	span := max(high-low, 0.005)
-	step := 0.2
-	for _, x := range []float64{0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1} {
-		if span/x <= 7 {
-			step = x
-			break
+	if measure == "score" { // of any size; where a lower one is better, the figure is its negative
+		span = max(high-low, 1e-6*math.Abs(high), 1e-12)
+		s.label = func(figure float64) string { return score.Number(math.Abs(figure)) }
+		if low < 0 && high > 0 {
+			s.label = score.Number
 		}
 	}
-	s = scale{math.Floor(low/step-1e-9) * step, math.Ceil(high/step+1e-9) * step, step, math.Ceil(right*5+0.25) / 5}
+	s.step = roundStep(span / 7)
+	s.low, s.high = math.Floor(low/s.step-1e-9)*s.step, math.Ceil(high/s.step+1e-9)*s.step
 	return s, figures[0] < s.low, true
+}
+
+// roundStep is the least of …, 0.1, 0.2, 0.5, 1, 2, … that is not below x.
+func roundStep(x float64) float64 {
+	unit := math.Pow(10, math.Floor(math.Log10(x)))
+	for _, k := range []float64{1, 2, 5} {
+		if k*unit >= x*(1-1e-9) {
+			return k * unit
+		}
+	}
+	return 10 * unit
 }
 
 func (s scale) x(flops float64) float64 { return round(100 * flops / s.right) }
@@ -205,9 +233,9 @@ func (s scale) across() (out []Tick) {
 }
 
 func (s scale) down() (out []Tick) {
-	for k := 0; s.low+float64(k)*s.step <= s.high+1e-9; k++ {
+	for k := range int(math.Round((s.high-s.low)/s.step)) + 1 {
 		v := s.low + float64(k)*s.step
-		out = append(out, Tick{s.y(v), percentTick(v)})
+		out = append(out, Tick{s.y(v), s.label(v)})
 	}
 	return out
 }
@@ -216,6 +244,10 @@ func percentTick(v float64) string { return fmt.Sprintf("%g %%", math.Round(1e4*
 
 func hasJoint(rows []sweep.Row) bool {
 	return slices.ContainsFunc(rows, func(r sweep.Row) bool { return r.Joint != nil })
+}
+
+func hasScore(rows []sweep.Row) bool {
+	return slices.ContainsFunc(rows, func(r sweep.Row) bool { return r.Score != nil })
 }
 
 func taskOf(r sweep.Row, head string) *sweep.Task {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/eval"
 	"github.com/onnx-zip/onnx-zip/internal/report"
+	"github.com/onnx-zip/onnx-zip/internal/score"
 	"github.com/onnx-zip/onnx-zip/internal/sweep"
 	"github.com/onnx-zip/onnx-zip/transform"
 )
@@ -54,6 +55,31 @@ func TestSweepPage(t *testing.T) {
 	}
 	if strings.Contains(text, "interrupted") {
 		t.Error("it says that it was interrupted")
+	}
+}
+
+// A score has its own axis; where a lower one is better, the axis runs downwards.
+func TestSweepPageOfScores(t *testing.T) {
+	p := sweepPage("a")
+	p.Rank = "score"
+	for i := range p.Rows {
+		if p.Rows[i].Kind != sweep.KindSource {
+			p.Rows[i].Score = &score.Result{Key: "loss", Goal: score.Min, Value: 1200000 - 100000*float64(i)}
+		}
+	}
+	sweep.MarkFront(p.Rows, "score")
+	content, err := p.HTML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := read(t, content)
+	for _, want := range []string{"score against FLOPs", "mean accuracy of the tasks against FLOPs", "loss 1200000 at 0.250", "600000", "1100000"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not on the page", want)
+		}
+	}
+	if best, worst := strings.Index(text, "600000"), strings.Index(text, "1100000"); worst > best || strings.Contains(text, "-600000") {
+		t.Error("the axis does not run from the worst to the best loss")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/eval"
+	"github.com/onnx-zip/onnx-zip/internal/score"
 	"github.com/onnx-zip/onnx-zip/transform"
 )
 
@@ -34,6 +35,7 @@ type Row struct {
 	HeldOut         transform.Judgement `json:"held_out,omitempty"`                // outputs against the sources', without labels
 	Refit           string              `json:"refit,omitempty"`                   // what was kept: ls, repair, none
 	SamplesWanted   int                 `json:"samples_wanted,omitempty"`          // by its least squares, where there were too few
+	Score           *score.Result       `json:"score,omitempty"`                   // of the user's own program
 	Exact           bool                `json:"exact,omitempty"`                   // equal to every source by construction
 
 	Seconds float64 `json:"seconds"`
@@ -76,10 +78,10 @@ type Agreement struct {
 }
 
 // Measures are what rows can be ordered by, each the higher the better.
-var Measures = []string{"tasks", "joint", "agreement", "error"}
+var Measures = []string{"tasks", "joint", "score", "agreement", "error"}
 
 // Figure is the row's figure of a measure: "tasks" the mean of the tasks' accuracies, "joint" the joint accuracy,
-// "agreement" the mean of the outputs' agreements, "error" 1 minus the mean relative error of the outputs. ok is false
+// "score" that of the user's program (negative where a lower one is better), "agreement" the mean of the outputs' agreements, "error" 1 minus the mean relative error of the outputs. ok is false
 // where it has none; a source alone has no figure for all tasks.
 func (r Row) Figure(measure string) (value float64, ok bool) {
 	if r.Failed != nil || r.Kind == KindSource {
@@ -95,6 +97,10 @@ func (r Row) Figure(measure string) (value float64, ok bool) {
 		if r.Joint != nil {
 			return r.Joint.Value, true
 		}
+	case "score":
+		if r.Score != nil {
+			return r.Score.Figure(), true
+		}
 	case "agreement":
 		return r.HeldOut.Agreement()
 	case "error":
@@ -106,14 +112,14 @@ func (r Row) Figure(measure string) (value float64, ok bool) {
 // MeasureWords say what a measure is, for a chart's axis.
 func MeasureWords(measure string) string {
 	return map[string]string{
-		"tasks": "mean accuracy of the tasks", "joint": "joint accuracy",
+		"tasks": "mean accuracy of the tasks", "joint": "joint accuracy", "score": "score",
 		"agreement": "mean agreement with the sources", "error": "1 − relative error of the outputs",
 	}[measure]
 }
 
 // DefaultMeasure is the strongest that the rows have figures for.
 func DefaultMeasure(rows []Row) string {
-	for _, measure := range []string{"tasks", "agreement"} {
+	for _, measure := range []string{"score", "tasks", "agreement"} {
 		if slices.ContainsFunc(rows, func(r Row) bool { _, ok := r.Figure(measure); return ok }) {
 			return measure
 		}
