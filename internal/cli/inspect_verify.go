@@ -24,6 +24,7 @@ type proofRow struct {
 	Passed    bool     `json:"passed"`
 	Output    string   `json:"output,omitempty"` // where it is largest
 	Space     string   `json:"space,omitempty"`  // that breaks the property by itself
+	Matched   bool     `json:"matched"`          // false: true of the known permutation, which the inputs did not show
 }
 
 // proofNames are the properties in words.
@@ -68,7 +69,7 @@ func (a *app) verify(ctx context.Context, f *inspectFlags, p *transform.Prepared
 			return fault.As(err).InFile(m.File)
 		}
 		for _, x := range proofs {
-			row := proofRow{File: m.File, Head: p.Sources.Models[i].Head, Name: x.Name, Limit: x.Limit, Passed: x.Passed, Output: x.Output, Space: x.Space}
+			row := proofRow{File: m.File, Head: p.Sources.Models[i].Head, Name: x.Name, Limit: x.Limit, Passed: x.Passed, Output: x.Output, Space: x.Space, Matched: x.Told}
 			if !math.IsInf(x.Deviation, 0) && !math.IsNaN(x.Deviation) { // outputs of other shapes
 				row.Deviation = &x.Deviation
 			}
@@ -127,6 +128,8 @@ func (a *app) printProofs(rows []proofRow) {
 		}
 		if !r.Passed {
 			outcome = "FAILED" + blamed(r)
+		} else if !r.Matched {
+			outcome = "passed with the known permutation: on these inputs, features look alike"
 		}
 		words := r.Name
 		if w, ok := proofNames[r.Name]; ok {

@@ -85,18 +85,28 @@ func einsum(c *call) ([]Value, error) {
 	equation := strings.ReplaceAll(onnx.AttrString(c.node, "equation", ""), " ", "")
 	left, right, explicit := strings.Cut(equation, "->")
 	terms := strings.Split(left, ",")
-	if strings.Contains(equation, ".") {
-		return typeOnly(c.in(0).DType), nil
-	}
 	if len(terms) != len(c.node.Input) {
 		return nil, c.mismatch("%q has %d terms for %d inputs", equation, len(terms), len(c.node.Input))
+	}
+	if !explicit {
+		right = onceOnly(left)
+	}
+	if strings.Contains(equation, ellipsis) {
+		spread := 0 // axes that the ellipsis stands for
+		for slot, term := range terms {
+			in := c.in(slot)
+			if !in.HasRank {
+				return typeOnly(c.in(0).DType), nil
+			}
+			n := max(len(in.Dims)-len(strings.ReplaceAll(term, ellipsis, "")), 0)
+			terms[slot] = strings.Replace(term, ellipsis, dotted(n), 1)
+			spread = max(spread, n)
+		}
+		right = strings.Replace(right, ellipsis, dotted(spread), 1)
 	}
 	sizes, err := c.letters(terms)
 	if err != nil {
 		return nil, err
-	}
-	if !explicit {
-		right = onceOnly(left)
 	}
 	out := []Dim{}
 	for _, r := range right {
@@ -107,6 +117,17 @@ func einsum(c *call) ([]Value, error) {
 		out = append(out, d)
 	}
 	return tensorOf(c.in(0).DType, out), nil
+}
+
+const ellipsis = "..."
+
+// dotted names the n axes of an ellipsis by digits, from the right, since they are broadcast like that.
+func dotted(n int) string {
+	var out []rune
+	for k := n; k > 0; k-- {
+		out = append(out, rune('0'+k))
+	}
+	return string(out)
 }
 
 // letters finds the size of each letter of an equation.
@@ -139,9 +160,12 @@ func (c *call) letters(terms []string) (map[rune]Dim, error) {
 	return sizes, nil
 }
 
-// onceOnly is the implicit right side: the letters that occur once, sorted.
+// onceOnly is the implicit right side: the ellipsis, and the letters that occur once, sorted.
 func onceOnly(left string) string {
 	var out strings.Builder
+	if strings.Contains(left, ellipsis) {
+		out.WriteString(ellipsis)
+	}
 	for r := 'A'; r <= 'z'; r++ {
 		if r != ',' && strings.Count(left, string(r)) == 1 {
 			out.WriteRune(r)

@@ -146,7 +146,10 @@ var ruleTable = []ruleCase{
 		y = Einsum(a, b) {equation="bij, bjk -> bki"}
 		z = Einsum(a, b) {equation="bij,bjk"}
 		s = Einsum(a) {equation="bij->"}
-		output y`, want: "y float32[N,W,H]\nz float32[H,W]\ns float32[]"},
+		input c f32[N,3,W]
+		e = Einsum(a, c) {equation="...ij,...jk->...ki"}
+		f = Einsum(a, c) {equation="...ij,...jk"}
+		output y`, want: "y float32[N,W,H]\nz float32[H,W]\ns float32[]\ne float32[N,W,H]\nf float32[N,H,W]"},
 	{name: "LSTM", text: `input x f32[S,N,3]
 		w = init f32[2,16,3] random(1)
 		r = init f32[2,16,4] random(2)

@@ -25,8 +25,12 @@ var folders = map[string]func(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.
 	"Mul":       foldBinary(func(a, b float64) float64 { return a * b }),
 	"Div":       foldBinary(func(a, b float64) float64 { return a / b }),
 	"Pow":       foldBinary(math.Pow),
-	"Neg":       foldUnary(func(a float64) float64 { return -a }),
-	"Sqrt":      foldUnary(math.Sqrt),
+	"MatMul":    foldMatMul,
+
+	"Neg": foldUnary(func(a float64) float64 { return -a }), "Sqrt": foldUnary(math.Sqrt), "Abs": foldUnary(math.Abs),
+	"Exp": foldUnary(math.Exp), "Log": foldUnary(math.Log), "Erf": foldUnary(math.Erf), "Tanh": foldUnary(math.Tanh),
+	"Sign": foldUnary(sign), "Relu": foldUnary(relu), "Sigmoid": foldUnary(sigmoid),
+	"Reciprocal": foldUnary(func(a float64) float64 { return 1 / a }),
 }
 
 // foldConstants replaces nodes whose value does not depend on the inputs by initializers of the same name.
@@ -238,44 +242,4 @@ func foldConcat(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
 		return nil
 	}
 	return concat(in, axis)
-}
-
-// maxArithmetic is the largest constant that is computed with: scales and sizes, not weights.
-const maxArithmetic = 1024
-
-// foldBinary computes with float constants of equal dims or where one is a single number. Each result is
-// rounded once, from float64.
-func foldBinary(f func(a, b float64) float64) func(*editor, *onnx.Node, []*onnx.Tensor) *onnx.Tensor {
-	return func(_ *editor, _ *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
-		if len(in) != 2 || in[1] == nil || !in[0].DType.IsFloat() {
-			return nil
-		}
-		dims, ok := broadcastSimple(in[0], in[1])
-		a, errA := in[0].Float64s()
-		b, errB := in[1].Float64s()
-		if !ok || errA != nil || errB != nil || product(dims) > maxArithmetic {
-			return nil
-		}
-		out := make([]float64, product(dims))
-		for i := range out {
-			out[i] = f(a[i%len(a)], b[i%len(b)])
-		}
-		return onnx.FromFloat64(in[0].DType, out, dims...)
-	}
-}
-
-func foldUnary(f func(float64) float64) func(*editor, *onnx.Node, []*onnx.Tensor) *onnx.Tensor {
-	return func(_ *editor, _ *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
-		if !in[0].DType.IsFloat() || in[0].Len() > maxArithmetic {
-			return nil
-		}
-		v, err := in[0].Float64s()
-		if err != nil {
-			return nil
-		}
-		for i := range v {
-			v[i] = f(v[i])
-		}
-		return onnx.FromFloat64(in[0].DType, v, in[0].Dims...)
-	}
 }

@@ -51,6 +51,24 @@ func TestFold(t *testing.T) {
 			kinds: map[string]int{"Slice folded": 2, "Gather folded": 2, "Concat folded": 1, "Transpose folded": 1},
 		},
 		{
+			name: "a table that a network makes of coordinates",
+			model: `
+				input x f32[N,3,2]
+				grid = init f32[1,3,2] random(1)
+				w = init f32[2,4] random(2)
+				c = init f32[4] random(3)
+				v = init f32[4,2] random(4)
+				a = MatMul(grid, w)
+				b = Add(a, c)
+				d = Relu(b)
+				e = MatMul(d, v)
+				f = Sigmoid(e)
+				y = Add(x, f)
+				output y f32[N,3,2]`,
+			want:  "y = Add(x, f)",
+			kinds: map[string]int{"MatMul folded": 2, "Add folded": 1, "Relu folded": 1, "Sigmoid folded": 1},
+		},
+		{
 			name: "small arithmetic",
 			model: `
 				input x f32[N,2]

@@ -1,6 +1,10 @@
 package rewrite
 
-import "github.com/onnx-zip/onnx-zip/onnx"
+import (
+	"math"
+
+	"github.com/onnx-zip/onnx-zip/onnx"
+)
 
 // passers lists the operators that may pass their first input on unchanged, and tells when they do. Where
 // shapes or constants leave it open, they do not.
@@ -12,11 +16,13 @@ var passers = map[string]func(e *editor, n *onnx.Node) bool{
 	"Reshape":   passesReshape,
 	"Flatten":   passesFlatten,
 	"Pad":       passesPad,
-	"Concat":    hasOneInput,
-	"Sum":       hasOneInput,
-	"Mean":      hasOneInput,
-	"Max":       hasOneInput,
-	"Min":       hasOneInput,
+	"Slice":     passesSlice,
+	"Add":       addsNothing(0), "Sub": addsNothing(0), "Mul": addsNothing(1), "Div": addsNothing(1),
+	"Concat": hasOneInput,
+	"Sum":    hasOneInput,
+	"Mean":   hasOneInput,
+	"Max":    hasOneInput,
+	"Min":    hasOneInput,
 }
 
 // dropIdentities takes out nodes that pass their input on unchanged. Graph outputs keep their names: where
@@ -125,6 +131,42 @@ func passesFlatten(e *editor, n *onnx.Node) bool {
 func passesPad(e *editor, n *onnx.Node) bool {
 	pads, given, ok := e.list(n, "pads", 1)
 	return given && ok && all(pads, 0)
+}
+
+// passesSlice: every sliced axis is taken whole, step by step.
+func passesSlice(e *editor, n *onnx.Node) bool {
+	starts, _, okS := e.list(n, "starts", 1)
+	ends, _, okE := e.list(n, "ends", 2)
+	axes, givenA, okA := e.list(n, "axes", 3)
+	steps, givenT, okT := e.list(n, "steps", 4)
+	v := e.value(n.Input[0])
+	if !okS || !okE || !okA || !okT || !v.HasRank || len(starts) != len(ends) || givenT && !all(steps, 1) {
+		return false
+	}
+	for i, start := range starts {
+		axis := int64(i)
+		if givenA {
+			axis = axes[i]
+		}
+		if axis < 0 {
+			axis += int64(len(v.Dims))
+		}
+		if axis < 0 || axis >= int64(len(v.Dims)) || start != 0 {
+			return false
+		}
+		if d := v.Dims[axis]; ends[i] != math.MaxInt64 && (!d.Known() || ends[i] < d.Size) {
+			return false
+		}
+	}
+	return len(starts) > 0
+}
+
+// addsNothing: the second operand is the neutral number, and does not spread the first.
+func addsNothing(neutral float64) func(*editor, *onnx.Node) bool {
+	return func(e *editor, n *onnx.Node) bool {
+		t, v, ok := e.floats(input(n, 1))
+		return ok && len(v) == 1 && v[0] == neutral && len(t.Dims) <= e.rank(n.Input[0])
+	}
 }
 
 func hasOneInput(_ *editor, n *onnx.Node) bool { return len(n.GetInput()) == 1 }

@@ -36,6 +36,38 @@ func TestIdentity(t *testing.T) {
 				"Max dropped": 1, "Min dropped": 1},
 		},
 		{
+			name: "whole slices, sums with zero, products with one",
+			model: `
+				input x f32[N,2,3]
+				from = init i64[2] {0, 0}
+				to = init i64[2] {3, 9223372036854775807}
+				axes = init i64[2] {-1, 0}
+				zero = init f32[] {0}
+				ones = init f32[1,1] {1}
+				a = Slice(x, from, to, axes)
+				b = Add(a, zero)
+				c = Mul(b, ones)
+				d = Sub(c, zero)
+				e = Div(d, ones)
+				y = Relu(e)
+				output y f32[N,2,3]`,
+			want:  "y = Relu(x)",
+			kinds: map[string]int{"Slice dropped": 1, "Add dropped": 1, "Mul dropped": 1, "Sub dropped": 1, "Div dropped": 1},
+		},
+		{
+			name: "slices that leave something out, and a one that adds an axis, stay",
+			model: `
+				input x f32[N,2,3]
+				from = init i64[1] {0}
+				two = init i64[1] {2}
+				last = init i64[1] {2}
+				ones = init f32[1,1,1,1] {1}
+				a = Slice(x, from, two, last)
+				b = Slice(a, from, two, from)
+				c = Mul(b, ones)
+				output c f32[1,M,2,2]`,
+		},
+		{
 			name: "a matrix flattened",
 			model: `
 				input x f32[N,6]

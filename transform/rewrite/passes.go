@@ -37,6 +37,8 @@ var Passes = []Pass{
 		After: []Constraint{{"fold", "kernel sizes are read off constant weights"}}},
 	{Name: "spelling", Why: "what a constant or an attribute can say in several ways is said in one", Run: oneSpelling,
 		After: []Constraint{{"operands", "the constant is the second operand"}, {"attributes", "the other attributes are complete then"}}},
+	{Name: "common", Why: "some exporters write what is computed twice as two nodes, others as one", Run: dropRepeated,
+		After: []Constraint{{"operands", "constants are the second operands"}, {"spelling", "what has several spellings has one then"}}},
 	{Name: "compose", Why: "functions that some exporters write out and others have an operator for", Run: compose,
 		After: []Constraint{{"operands", "constants are the second operands"}, {"spelling", "gains and shifts have one axis then"}}},
 	{Name: "pads", Why: "zeros around a map belong to the window that reads them", Run: foldPads,

@@ -161,19 +161,6 @@ func fromInts(to onnx.DType, v []int64, dims []int64) *onnx.Tensor {
 	return out
 }
 
-// broadcastSimple is the dims of an elementwise result where the dims are equal or one side is one number.
-func broadcastSimple(a, b *onnx.Tensor) ([]int64, bool) {
-	switch {
-	case slices.Equal(a.Dims, b.Dims):
-		return a.Dims, true
-	case b.Len() == 1 && len(b.Dims) <= len(a.Dims):
-		return a.Dims, true
-	case a.Len() == 1 && len(a.Dims) <= len(b.Dims):
-		return b.Dims, true
-	}
-	return nil, false
-}
-
 // finite reports whether all numbers are.
 func finite(v []float64) bool {
 	for _, x := range v {

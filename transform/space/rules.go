@@ -17,11 +17,12 @@ var rules map[string]rule
 func init() {
 	rules = map[string]rule{
 		"BatchNormalization":    einsum("nc*,c,c,c,c->nc*"),
-		"InstanceNormalization": einsum("nc*,c,c->nc*"),
+		"InstanceNormalization": instanceNorm,
 		"Conv":                  conv,
 		"ConvTranspose":         convTranspose,
 		"Gemm":                  gemm,
 		"MatMul":                matMul,
+		"Einsum":                einsumOperator,
 
 		"MaxPool":           einsum("nc*->nc*"),
 		"AveragePool":       einsum("nc*->nc*"),

@@ -22,6 +22,23 @@ func layerNorm(c *call) {
 	c.setOut(0, x)
 }
 
+// instanceNorm normalises each channel of each sample over all positions. Features may lie along these: GroupNorm
+// with one group is exported as a Reshape to [N, 1, C·H·W] before it.
+func instanceNorm(c *call) {
+	x := c.in(0)
+	if len(x) < 3 {
+		c.pinNode("has an input of unexpected rank")
+		return
+	}
+	for _, positions := range x[2:] {
+		restrictAll(positions, Permute, c.why("normalises over the features"))
+	}
+	for slot := 1; slot <= 2; slot++ {
+		c.setParam(slot, 0, x[1], Out)
+	}
+	c.setOut(0, x)
+}
+
 // softmax normalises over one axis; before opset 13 over all axes from `axis` on, taken as one.
 func softmax(c *call) {
 	x := c.in(0)
