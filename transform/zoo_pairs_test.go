@@ -31,7 +31,6 @@ var differ = map[string]string{
 	"convnext-d18-b":      "LayerNorm2d of one position: Transpose and Reshape",
 	"deit-d20-b":          "attention: queries, keys and values reshaped before they are divided",
 	"distilbert-d18-b":    "positions",
-	"ghostnet-d20-b":      "Slice folded into the weights of a Conv by the optimiser",
 	"gpt-d20-a":           "causal mask",
 	"gpt-d20-b":           "causal mask",
 	"gpt2-d18-a":          "sizes: one scalar, one vector",
