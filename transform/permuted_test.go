@@ -71,7 +71,7 @@ type twins struct {
 func newTwins(t fataler, m *onnx.Model, seed uint64) *twins {
 	t.Helper()
 	single := prepare(t, m)
-	trunk := findTrunk(t, single, merge.Cut{})
+	trunk := findTrunk(t, single, merge.Cut{Distinct: true}) // as two models of other weights share it
 	orders := permutations(trunk, seed)
 	w := &twins{p: prepare(t, m, permuted(t, single, trunk, orders))}
 	w.trunk = findTrunk(t, w.p, merge.Cut{})
@@ -154,7 +154,7 @@ func (w *twins) checkZip(t fataler, e calibrate.Engine, src samples, batch int, 
 func (w *twins) checkBits(t fataler, merged *merge.Merged, as merge.Assignments) {
 	t.Helper()
 	single := prepare(t, w.p.Originals[0])
-	trunk := findTrunk(t, single, merge.Cut{})
+	trunk := findTrunk(t, single, merge.Cut{Distinct: true}) // as two models of other weights share it
 	own := merge.Assignments{}
 	for k, s := range trunk.Analysis.Spaces {
 		z := as[w.trunk.Analysis.Spaces[k]]
