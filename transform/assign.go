@@ -32,7 +32,7 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 		widths[i] = sp.Dim
 	}
 	if o.Match == "halves" && !t.Identical[sp] && sp.Mode == space.Zip {
-		return randomHalves(sp, o, widths)
+		return randomFeatures(sp, o, widths, width)
 	}
 	z, err := matchSpace(sp, t, stats, o, widths, width)
 	if err != nil {
@@ -114,21 +114,6 @@ func (p *Prepared) keepBase(z match.Zip, sp *space.Space, o Settings) (merge.Ass
 	}
 	for k := range sp.Dim {
 		a.Coef[first+k] = 1
-	}
-	return a, nil
-}
-
-// randomHalves keeps a random half of each model's features: a control that a matching has to beat.
-func randomHalves(sp *space.Space, o Settings, widths []int) (merge.Assignment, error) {
-	mo := o.matchOptions()
-	mo.Seed += uint64(sp.ID)
-	z, keep, err := match.RandomHalves(match.Features{Widths: widths}, mo)
-	if err != nil {
-		return merge.Assignment{}, err
-	}
-	a := merge.Assignment{Zip: z, Coef: make([]float64, len(z.Of))}
-	for _, k := range keep {
-		a.Coef[k] = 1
 	}
 	return a, nil
 }

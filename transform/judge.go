@@ -6,7 +6,6 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/onnx"
-	"github.com/onnx-zip/onnx-zip/transform/merge"
 )
 
 // Judgement compares outputs of a merged model with their sources', without labels.
@@ -43,45 +42,6 @@ func (j Judgement) Agreement() (mean float64, ok bool) {
 		}
 	}
 	return mean / math.Max(n, 1), n > 0
-}
-
-// Control is a merge that needs no matching, refitted like the real one.
-type Control struct {
-	Name    string    `json:"name"`
-	Why     string    `json:"what"`
-	HeldOut Judgement `json:"held_out"`
-}
-
-// controls makes the two controls with the statistics at hand: one source's trunk as it is, the other heads
-// refitted to it; and a random half of each source's features.
-func (r *run) controls(ctx context.Context, res *Result) error {
-	fit, held := splitSource(r.src, HeldOut)
-	for _, c := range []Control{
-		{Name: "graft", Why: r.p.Sources.Models[0].Head + "'s trunk as it is, all heads refitted"},
-		{Name: "halves", Why: "a random half of every source's features"},
-	} {
-		s, err := Preset(c.Name)
-		if err != nil {
-			return err
-		}
-		s.Seed, s.Base = r.o.Seed, r.p.Sources.Models[0].Head
-		as, err := r.p.Assign(r.trunk, r.stats, s)
-		if err != nil {
-			return err
-		}
-		m, err := merge.Build(r.p.Sources, r.trunk, as, merge.Options{Rename: r.o.Rename})
-		if err != nil {
-			return err
-		}
-		if _, err := r.p.LeastSquares(ctx, r.e, r.trunk, as, m, fit, held, r.refitOptions()); err != nil {
-			return err
-		}
-		if c.HeldOut, err = r.judge(ctx, m.Model, held); err != nil {
-			return err
-		}
-		res.Report.Controls = append(res.Report.Controls, c)
-	}
-	return nil
 }
 
 // output is all of an output over a source.

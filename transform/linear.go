@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -22,6 +23,8 @@ type linearFinder struct {
 	// source maps values of the merged graph to the model and value that they stand for; trunk values to
 	// model 0's.
 	source map[string]sourceValue
+	// kept is the model whose trunk is left as it is: its nodes and its head have nothing to correct. -1: none.
+	kept int
 }
 
 type sourceValue struct {
@@ -35,7 +38,7 @@ func (p *Prepared) linearNodes(t *merge.Trunk, as merge.Assignments, m, side *me
 	if err != nil {
 		return nil, err
 	}
-	f := &linearFinder{p: p, t: t, as: as, m: m, side: side, merged: ix, last: map[string]int{}, source: map[string]sourceValue{}}
+	f := &linearFinder{p: p, t: t, as: as, m: m, side: side, merged: ix, last: map[string]int{}, source: map[string]sourceValue{}, kept: keptTrunk(p, t, m)}
 	f.trace()
 	var out []refit.Linear
 	for _, n := range ix.Order {
@@ -44,6 +47,42 @@ func (p *Prepared) linearNodes(t *merge.Trunk, as merge.Assignments, m, side *me
 		}
 	}
 	return out, nil
+}
+
+// keptTrunk is the model whose parameters the merged trunk holds bit for bit, -1 where it is none's.
+func keptTrunk(p *Prepared, t *merge.Trunk, m *merge.Merged) int {
+	merged := map[string]*onnx.TensorProto{}
+	for _, w := range m.Model.Graph().GetInitializer() {
+		merged[w.GetName()] = w
+	}
+	for i, src := range p.Sources.Models {
+		if !slices.ContainsFunc(t.Groups, func(k int) bool {
+			return !sameParameters(p.Sources.Pairing.Nodes[k][0], p.Sources.Pairing.Nodes[k][i], merged, src.Index)
+		}) {
+			return i
+		}
+	}
+	return -1
+}
+
+// sameParameters compares the parameters that a merged trunk node reads, by the first model's names, with those of
+// a source's node.
+func sameParameters(first, node *onnx.Node, merged map[string]*onnx.TensorProto, ix *onnx.Index) bool {
+	for slot, in := range first.GetInput() {
+		if merged[in] == nil {
+			continue
+		}
+		mine := ix.Initializer(node.GetInput()[slot])
+		if mine == nil {
+			return false // swapped inputs of a commutative operator: taken for different
+		}
+		a, errA := onnx.TensorOf(merged[in])
+		b, errB := onnx.TensorOf(mine)
+		if errA != nil || errB != nil || a.DType != b.DType || !bytes.Equal(a.Raw, b.Raw) {
+			return false
+		}
+	}
+	return true
 }
 
 // trace fills in last and source.
@@ -87,7 +126,7 @@ func (f *linearFinder) isLinear(n *onnx.Node) bool {
 func (f *linearFinder) describe(n *onnx.Node) (l refit.Linear, ok bool) {
 	z := n.GetOutput()[0]
 	src, known := f.source[z]
-	if !known || !f.isLinear(n) {
+	if !known || !f.isLinear(n) || f.kept >= 0 && (src.trunk || src.model == f.kept) {
 		return l, false
 	}
 	if src.trunk {

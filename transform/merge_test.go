@@ -3,6 +3,7 @@ package transform_test
 import (
 	"bytes"
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
@@ -141,6 +142,30 @@ func TestControls(t *testing.T) {
 		}
 		if b := c.HeldOut[1]; b.RelativeError == 0 || b.RelativeError > 1 || b.Agreement == nil {
 			t.Errorf("control %s: head b errs by %g", c.Name, b.RelativeError)
+		}
+	}
+}
+
+// TestControlsOfBudgets: at other widths only random features are no dearer than the merge; above one source's size
+// its trunk is a control again.
+func TestControlsOfBudgets(t *testing.T) {
+	p, src := pairOf(t, "mlp", "a", "b")
+	for budget, want := range map[float64][]string{0.5: {"halves"}, 1.5: {"graft", "halves"}} {
+		s := preset(t, "best")
+		s.Budget = budget
+		res := mergeAll(t, p, src, transform.Options{Settings: s, Controls: true})
+		var got []string
+		for _, c := range res.Report.Controls {
+			got = append(got, c.Name)
+			if c.Name == "halves" && c.FLOPs != res.Report.Cost.FLOPs || c.FLOPs > res.Report.Cost.FLOPs {
+				t.Errorf("%gx: the control %s needs %d FLOPs, the merge %d", budget, c.Name, c.FLOPs, res.Report.Cost.FLOPs)
+			}
+			if e := c.HeldOut.RelativeError(); !(e > 0 && e < 0.5) {
+				t.Errorf("%gx: the control %s errs by %g", budget, c.Name, e)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%gx: controls %v, want %v", budget, got, want)
 		}
 	}
 }

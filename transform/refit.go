@@ -107,7 +107,7 @@ func (r *run) try(ctx context.Context, way string, m *merge.Merged, fit, held ca
 	}
 	switch way {
 	case "ls":
-		rep.Fits, err = r.p.LeastSquares(ctx, r.e, r.trunk, r.as, m, fit, held, r.refitOptions())
+		rep.Fits, err = r.leastSquares(ctx, r.as, m)
 		rep.Enough = enough(rep.Fits, fit.Samples())
 	case "repair":
 		rep.Repairs, err = r.p.Repair(ctx, r.e, r.trunk, r.as, r.stats, m, fit, nil, r.refitOptions())

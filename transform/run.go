@@ -25,7 +25,7 @@ type Options struct {
 	// Joint adds an output over all classes of all heads, see AddJoint; Classes may name each head's entries.
 	Joint    bool
 	Classes  [][]string
-	Controls bool // with --refit ls: make the controls too, see Report.Controls
+	Controls bool // with refit ls: make the controls too, see Report.Controls
 	Judge    bool // compare outputs on held-out samples (Report.HeldOut) also where nothing is refitted
 	// Shared, where not nil, holds what merges of these sources over the same data have in common.
 	Shared   *Shared
@@ -80,20 +80,26 @@ func (p *Prepared) Merge(ctx context.Context, e calibrate.Engine, src calibrate.
 		o.Shared = NewShared()
 	}
 	r := &run{p: p, e: e, src: src, o: o, clock: map[string]float64{}}
+	defer func() {
+		if r.sources != nil {
+			r.sources.Close()
+		}
+	}()
 	return r.merge(ctx)
 }
 
 // run is one Merge.
 type run struct {
-	p      *Prepared
-	e      calibrate.Engine
-	src    calibrate.Source
-	o      Options
-	trunk  *merge.Trunk
-	stats  *Statistics
-	as     merge.Assignments
-	widths map[*space.Space]int // planned for a budget; nil: each space keeps its own
-	clock  map[string]float64
+	p       *Prepared
+	e       calibrate.Engine
+	src     calibrate.Source
+	o       Options
+	trunk   *merge.Trunk
+	stats   *Statistics
+	as      merge.Assignments
+	widths  map[*space.Space]int // planned for a budget; nil: each space keeps its own
+	clock   map[string]float64
+	sources *refit.Sources // of least squares, once it was needed
 }
 
 func (r *run) merge(ctx context.Context) (*Result, error) {
@@ -221,10 +227,7 @@ func (r *run) timed(stage string, f func() error) error {
 // finish writes the weights in the sources' type, shares equal tensors again, adds metadata and fills in the report.
 func (r *run) finish(res *Result) error {
 	res.Model = res.Merged.Model
-	if err := r.p.Precision.Restore(res.Model); err != nil {
-		return err
-	}
-	if _, err := rewrite.ShareAgain(res.Model); err != nil {
+	if err := r.dress(res.Model); err != nil {
 		return err
 	}
 	if err := r.p.describe(res.Model, res.Merged, r.o); err != nil {
@@ -235,4 +238,13 @@ func (r *run) finish(res *Result) error {
 		return err
 	}
 	return r.report(res, size)
+}
+
+// dress writes the weights in the sources' type and shares equal tensors again.
+func (r *run) dress(m *onnx.Model) error {
+	if err := r.p.Precision.Restore(m); err != nil {
+		return err
+	}
+	_, err := rewrite.ShareAgain(m)
+	return err
 }

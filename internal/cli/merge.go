@@ -62,6 +62,7 @@ type mergeResult struct {
 	Agreement  []agreementRow     `json:"agreement,omitempty"`
 	JudgedOn   string             `json:"agreement_data,omitempty"`
 	Score      *scoreReport       `json:"score,omitempty"`
+	Controls   []controlRow       `json:"controls,omitempty"`
 	Output     string             `json:"output,omitempty"`   // the file that was written
 	Rejected   string             `json:"rejected,omitempty"` // where a refused model was saved
 	ReportFile string             `json:"report_file,omitempty"`
@@ -105,7 +106,7 @@ func (m *merging) checkFlags(cmd *cobra.Command) error {
 	if len(f.test) == 0 && (f.gates.maxDrop != nil || f.gates.minJoint != nil) {
 		return usage("gate_needs_test", "--max-drop and --min-joint need labelled data").WithHint("give it with --test FILE.npz, or use --min-agreement")
 	}
-	m.o = transform.Options{Settings: s, Until: f.until, Batch: f.engine.batch, Workers: f.engine.threads, Controls: f.gates.beatsControl, Joint: f.joint}
+	m.o = transform.Options{Settings: s, Until: f.until, Batch: f.engine.batch, Workers: f.engine.threads, Controls: !f.noControls && s.Refit == "ls", Joint: f.joint}
 	m.o.Refit.Batch, m.o.Refit.Workers, m.o.Refit.Scratch = f.engine.batch, f.engine.threads, f.scratch
 	m.o.Refit.Memory, err = parseSize("memory", f.memory)
 	return err

@@ -21,7 +21,7 @@ type mergeFlags struct {
 	mapInput             []string
 	method, until        string
 	budget               string
-	joint                bool
+	joint, noControls    bool
 	match, represent     string
 	base, refit          string
 	alpha, beta          float64
@@ -38,12 +38,19 @@ and averaged; where the models stem from one checkpoint and share a trunk bit
 for bit, no data is needed. The merged file is loaded again and verified before
 it gets its name; nothing is left where a gate or the verification fails.
 
+Beside it two merges are made that need no matching, refitted alike: graft (the
+first model's trunk as it is) and halves (random features of every model).
+
 The verdict at the end follows from the figures that are printed:
   not worth it  a task loses more than 10 points against its source; without
                 --test: a head agrees with its source on less than 80 %; or
-                parameters and FLOPs are both 95 % of the ensemble's or more
+                parameters and FLOPs are both 95 % of the ensemble's or more;
+                or a control does better at some head and the merge at none
   unknown       without --test: no agreement was measured, or less than 90 %
-  worth it      otherwise`
+  worth it      otherwise; it names a control that would do as well
+Better means: with --test, in accuracy, at a head or on the mean of all, and the
+paired difference's interval excludes 0; else outputs whose relative error is
+5 % smaller. A control does as well where neither is better at any head.`
 
 const mergeExample = `  onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx
   onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx --until 60% \
@@ -105,6 +112,7 @@ func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
 	s.StringVar(&f.represent, "represent", "", "`NAME`: what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
 	s.StringVar(&f.base, "base", "", "`HEAD`: whose trunk is kept by --represent base and --method graft (default: the first)")
 	s.StringVar(&f.refit, "refit", "", "`NAME`: correction of the merged weights: "+strings.Join(transform.Refits, ", "))
+	s.BoolVar(&f.noControls, "no-controls", false, "with refit ls: do not make the merges that need no matching, against which this one is judged")
 	s.Float64Var(&f.alpha, "alpha", 0, "`X`: zip: factor for each further merge into a feature (default: 0.3)")
 	s.Float64Var(&f.beta, "beta", 0, "`X`: zip: share of merges within one model (default: 1, zipit 0.125)")
 	s.Uint64Var(&f.seed, "seed", 0, "`N`: seed of random choices (default: 0)")
@@ -171,6 +179,9 @@ func (f *mergeFlags) settings(cmd *cobra.Command) (transform.Settings, error) {
 	}
 	if f.gates.beatsControl && s.Refit != "ls" {
 		return s, usage("bad_flag", "--require-beats-control needs --refit ls, not %s", s.Refit)
+	}
+	if f.gates.beatsControl && f.noControls {
+		return s, usage("bad_flag", "--require-beats-control and --no-controls contradict each other")
 	}
 	return s, nil
 }

@@ -16,6 +16,7 @@ func (m *merging) printResult() {
 		return
 	}
 	m.printScores()
+	m.printControls()
 	m.printCost()
 	m.printWork()
 	if m.result.Output != "" {
@@ -41,6 +42,17 @@ func (m *merging) printScores() {
 	}
 	if m.result.Score != nil {
 		m.a.printf("\n%s\n", m.result.Score.line())
+	}
+}
+
+// printControls shows what the merge is held against.
+func (m *merging) printControls() {
+	if len(m.result.Controls) == 0 {
+		return
+	}
+	m.a.printf("\n%s", m.controlTable())
+	for _, c := range m.result.Controls {
+		m.a.printf("%s: %s\n", c.Name, c.What)
 	}
 }
 
@@ -90,9 +102,6 @@ func (m *merging) printWork() {
 	m.a.printf("\n")
 	if r := m.res.Report.Refit; r != nil {
 		m.a.paragraph("refit: %s; relative output error on %s: %s", refitWords[r.Chosen], plural(r.HeldOut, "held-out sample"), refitErrors(r))
-	}
-	for _, c := range m.res.Report.Controls {
-		m.a.paragraph("control %s (%s): relative output error %.3f", c.Name, c.Why, c.HeldOut.RelativeError())
 	}
 	worst := 0.0
 	for _, c := range m.result.Checks {

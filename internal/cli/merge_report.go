@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-zip/onnx-zip/eval"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/internal/report"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -69,6 +70,7 @@ func (m *merging) page() (*report.Page, error) {
 		Command: append([]string{"onnx-zip"}, m.a.args...), Settings: m.pageSettings(), Versions: m.pageVersions(),
 	}
 	m.pageHeads(p)
+	m.pageControls(p)
 	for _, g := range m.a.doc.Gates {
 		p.Gates = append(p.Gates, report.Gate{Name: g.Name, Detail: g.Detail, Passed: g.Passed})
 	}
@@ -127,6 +129,24 @@ func (m *merging) pageHeads(p *report.Page) {
 	p.JointSkipped = s.JointSkipped
 	if s.Joint != nil {
 		p.Joint, p.JointSkipped = &report.Score{Merged: *s.Joint, Source: s.EnsembleJoint, Difference: s.JointDifference}, ""
+	}
+}
+
+// pageControls are the controls' accuracies.
+func (m *merging) pageControls(p *report.Page) {
+	for _, c := range m.result.Controls {
+		for _, h := range c.Heads {
+			if h.Accuracy == nil {
+				continue
+			}
+			if p.Controls == nil {
+				p.Controls = map[string]map[string]*eval.Rate{}
+			}
+			if p.Controls[c.Name] == nil {
+				p.Controls[c.Name] = map[string]*eval.Rate{}
+			}
+			p.Controls[c.Name][h.Head] = h.Accuracy
+		}
 	}
 }
 

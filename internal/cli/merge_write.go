@@ -93,11 +93,12 @@ func (m *merging) evaluate(ctx context.Context, file *onnx.Model) error {
 		}
 		m.result.JudgedOn = what
 	}
-	if len(m.scorer.tests) == 0 {
-		return nil
+	if len(m.scorer.tests) > 0 {
+		if m.result.Scores, err = m.scorer.against(ctx, file, m.tasks(), m.sources); err != nil {
+			return err
+		}
 	}
-	m.result.Scores, err = m.scorer.against(ctx, file, m.tasks(), m.sources)
-	return err
+	return m.judgeControls(ctx)
 }
 
 // tasks are the heads of the merged file.

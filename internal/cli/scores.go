@@ -46,6 +46,8 @@ type scores struct {
 	EnsembleJoint      *eval.Rate `json:"ensemble_joint_accuracy,omitempty"`
 	JointDifference    *eval.Diff `json:"joint_difference_points,omitempty"`
 	SamplesOutsideUsed int        `json:"samples_outside_classes,omitempty"`
+
+	predictions []eval.Predictions // of the file that is judged, for each task
 }
 
 // predictor answers for the tasks given on a test set.
@@ -213,6 +215,7 @@ func (s scorer) againstReference(ctx context.Context, m *onnx.Model, tasks []eva
 	out := &scores{JointSkipped: mine.Joint.Skipped, SamplesOutsideUsed: mine.Outside}
 	for _, t := range mine.Tasks {
 		out.Tasks = append(out.Tasks, taskRow{Head: t.Head, Accuracy: t.Accuracy})
+		out.predictions = append(out.predictions, t.Predictions)
 	}
 	if mine.Joint.Softmax != nil {
 		out.Joint = &mine.Joint.Softmax.Accuracy

@@ -12,6 +12,23 @@ const (
 
 // verdict says whether the merged file is worth having, and why.
 func verdict(r *mergeResult) (verdict, reason string) {
+	verdict, reason = verdictAlone(r)
+	if verdict == "not_worth_it" {
+		return verdict, reason
+	}
+	for _, c := range r.Controls {
+		switch c.Standing {
+		case controlBetter:
+			return "not_worth_it", fmt.Sprintf("--method %s does better: %s", c.Name, c.figures(r.Report.HeldOut))
+		case controlAsGood:
+			reason += fmt.Sprintf("; --method %s would do as well", c.Name)
+		}
+	}
+	return verdict, reason
+}
+
+// verdictAlone judges without the controls.
+func verdictAlone(r *mergeResult) (verdict, reason string) {
 	c := r.Report.Cost
 	saving := fmt.Sprintf("it has %.0f %% of the ensemble's parameters and needs %.0f %% of its FLOPs", 100*c.ParamsRatio, 100*c.FLOPsRatio)
 	if c.ParamsRatio >= verdictNoSaving && c.FLOPsRatio >= verdictNoSaving {

@@ -42,6 +42,46 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// TestControlsInVerdict: a control that does better makes the merge not worth it; one that does as well is named.
+func TestControlsInVerdict(t *testing.T) {
+	errs := func(a, b float64) transform.Judgement {
+		return transform.Judgement{{Head: "a", RelativeError: a}, {Head: "b", RelativeError: b}}
+	}
+	control := func(name string, a, b float64) controlRow {
+		return controlRow{Name: name, Heads: []controlled{{Head: "a", RelativeError: a}, {Head: "b", RelativeError: b}}}
+	}
+	scored := func(c controlRow, a, b eval.Diff) controlRow {
+		c.Heads[0].Difference, c.Heads[1].Difference = &a, &b
+		return c
+	}
+	diff := func(points, half float64) eval.Diff {
+		return eval.Diff{Points: points, Low: points - half, High: points + half}
+	}
+	for _, c := range []struct {
+		name           string
+		control        controlRow
+		standing, want string
+		says           string
+	}{
+		{"worse at one head", control("graft", 0, .2), controlWorse, "worth_it", ""},
+		{"within the margin", control("graft", .104, .103), controlAsGood, "worth_it", "--method graft would do as well"},
+		{"better", control("halves", .1, .09), controlBetter, "not_worth_it", "--method halves does better"},
+		{"labels count more", scored(control("graft", 0, .2), diff(-.5, 1), diff(.8, 1)), controlAsGood, "worth_it", "would do as well"},
+		{"a head is surely worse", scored(control("graft", 0, 0), diff(-.5, .2), diff(1.2, 1)), controlWorse, "worth_it", ""},
+		{"the mean is surely worse", scored(control("graft", 0, 0), diff(.9, 1), diff(.9, 1)), controlWorse, "worth_it", ""},
+		{"a head is surely better", scored(control("graft", 1, 1), diff(-1.2, 1), diff(0, 1)), controlBetter, "not_worth_it", "does better"},
+	} {
+		merge := &transform.Report{Cost: transform.CostReport{ParamsRatio: .5, FLOPsRatio: .5}, HeldOut: errs(.1, .1)}
+		c.control.Standing = c.control.standing(merge.HeldOut)
+		top := eval.RateOf(99, 100)
+		r := mergeResult{Report: merge, Controls: []controlRow{c.control}, Agreement: []agreementRow{{eval.OutputAgreement{Top1: &top}}}}
+		got, why := verdict(&r)
+		if c.control.Standing != c.standing || got != c.want || !strings.Contains(why, c.says) || c.says == "" && strings.Contains(why, "--method") {
+			t.Errorf("%s: %s, %s because %q", c.name, c.control.Standing, got, why)
+		}
+	}
+}
+
 func TestWrap(t *testing.T) {
 	got := wrap("one two  three four", 8)
 	if !slices.Equal(got, []string{"one two", "three", "four"}) {

@@ -23,6 +23,8 @@ type Page struct {
 	Joint        *Score // over all tasks, against the ensemble
 	JointSkipped string // why there is no joint accuracy
 	JudgedOn     string // the data of Head.Agreement
+	// Controls are the accuracies of Merge.Controls, by control and head; none without test data.
+	Controls map[string]map[string]*eval.Rate
 
 	Sizes    []Size // each source, the ensemble, the merged model
 	Networks []Network

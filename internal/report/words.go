@@ -169,6 +169,7 @@ type Judged struct {
 	Error     float64
 	Agreement *float64
 	N         int
+	Accuracy  *eval.Rate // nil where there is no test data
 }
 
 func judged(name, why string, j transform.Judgement, head string) *Judged {
@@ -188,13 +189,14 @@ func judged(name, why string, j transform.Judgement, head string) *Judged {
 	return out
 }
 
-// controls is how the controls do on one head.
-func controls(r *transform.Report, head string) (out []*Judged) {
-	if r == nil {
+// controls is how the controls do on one head of a page.
+func controls(p *Page, head string) (out []*Judged) {
+	if p.Merge == nil {
 		return nil
 	}
-	for _, c := range r.Controls {
+	for _, c := range p.Merge.Controls {
 		if j := judged(c.Name, c.Why, c.HeldOut, head); j != nil {
+			j.Accuracy = p.Controls[c.Name][head]
 			out = append(out, j)
 		}
 	}

@@ -1,11 +1,13 @@
 package refit
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
 
+	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/calibrate/ort/orttest"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -22,7 +24,9 @@ func linearAt(node, input, weight, bias, at string, axis, channels int) Linear {
 
 func fitAll(t *testing.T, merged, side *onnx.Model, nodes []Linear, fit, held tensors, o Options) []Fit {
 	t.Helper()
-	fits, err := LeastSquares(t.Context(), orttest.Engine(t), merged, side, nodes, fit, held, o)
+	sources := NewSources(orttest.Engine(t), side, fit, held, o)
+	defer sources.Close()
+	fits, err := LeastSquares(t.Context(), merged, nodes, sources)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,9 +171,10 @@ func TestMemoryIsBounded(t *testing.T) {
 	side := onnxtest.Build(t, fmt.Sprintf(residual, 1))
 	const budget = 300 << 10
 	for _, n := range []int64{64, 512} {
+		o := Options{Batch: 16, Workers: 2, Memory: budget, Scratch: t.TempDir()}
 		l := &fitter{merged: onnxtest.Build(t, fmt.Sprintf(residual, 2)), workers: 2}
-		o := Options{Batch: 16, Workers: 2, Memory: budget, Scratch: t.TempDir()}.withDefaults()
-		if err := l.open(t.Context(), orttest.Engine(t), side, residualNodes(), images(5, n), images(6, 32), o); err != nil {
+		l.sources = NewSources(orttest.Engine(t), side, images(5, n), images(6, 32), o)
+		if err := l.open(t.Context(), residualNodes()); err != nil {
 			t.Fatal(err)
 		}
 		for k := range l.problems {
@@ -177,17 +182,65 @@ func TestMemoryIsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if l.store.peak > budget {
-			t.Errorf("%d samples: %d bytes held, the budget is %d", n, l.store.peak, budget)
+		if l.sources.store.peak > budget {
+			t.Errorf("%d samples: %d bytes held, the budget is %d", n, l.sources.store.peak, budget)
 		}
-		if n == 512 && l.store.end == 0 {
+		if n == 512 && l.sources.store.end == 0 {
 			t.Error("nothing was spilled: the test shows nothing")
 		}
-		if len(l.store.tensors) > 3*((int(n)+32)/16+2) {
-			t.Errorf("%d samples: %d tensors are left behind", n, len(l.store.tensors))
-		}
 		l.close()
+		if len(l.sources.store.tensors) > 0 {
+			t.Errorf("%d samples: %d tensors are left behind", n, len(l.sources.store.tensors))
+		}
+		l.sources.Close()
 	}
+}
+
+// TestSourcesAreShared: a second merge of the same sources computes nothing of them again, and comes out as if it
+// were alone.
+func TestSourcesAreShared(t *testing.T) {
+	side := onnxtest.Build(t, fmt.Sprintf(residual, 1))
+	alone := onnxtest.Build(t, fmt.Sprintf(residual, 3))
+	fitAll(t, alone, side, residualNodes(), images(5, 60), images(6, 20), Options{})
+
+	e := &countingEngine{Engine: orttest.Engine(t)}
+	s := NewSources(e, side, images(5, 60), images(6, 20), Options{})
+	defer s.Close()
+	s.Keep = true
+	var sessions []int
+	for _, seed := range []int{2, 3} {
+		e.sources = 0
+		merged := onnxtest.Build(t, fmt.Sprintf(residual, seed))
+		if _, err := LeastSquares(t.Context(), merged, residualNodes(), s); err != nil {
+			t.Fatal(err)
+		}
+		sessions = append(sessions, e.sources)
+		if seed == 3 && !onnx.Equal(merged.Proto, alone.Proto) {
+			t.Error("the second merge is not what it is alone")
+		}
+	}
+	if sessions[0] != 4 || sessions[1] != 0 { // a look and a pass, over the samples that fit and those that judge
+		t.Errorf("%d and %d sessions of the sources were opened, want 4 and 0", sessions[0], sessions[1])
+	}
+}
+
+// countingEngine counts the sessions of graphs that hold all of the source.
+type countingEngine struct {
+	calibrate.Engine
+	sources int
+}
+
+func (e *countingEngine) Open(ctx context.Context, m *onnx.Model, o calibrate.SessionOptions) (calibrate.Session, error) {
+	convs := 0
+	for _, n := range m.Graph().GetNode() {
+		if n.GetOpType() == "Conv" {
+			convs++
+		}
+	}
+	if convs == 4 {
+		e.sources++
+	}
+	return e.Engine.Open(ctx, m, o)
 }
 
 // TestFixedBatch runs models that take four samples at a time, and refuses what does not fill one batch.
@@ -205,7 +258,9 @@ func TestFixedBatch(t *testing.T) {
 	if after := outputError(t, merged, side, images(7, 4)); after > before/2 {
 		t.Errorf("the error went from %.3g to %.3g", before, after)
 	}
-	_, err := LeastSquares(t.Context(), orttest.Engine(t), merged, side, residualNodes(), images(5, 60), images(6, 3), Options{})
+	sources := NewSources(orttest.Engine(t), side, images(5, 60), images(6, 3), Options{})
+	defer sources.Close()
+	_, err := LeastSquares(t.Context(), merged, residualNodes(), sources)
 	if fault.As(err).Kind != fault.Data {
 		t.Errorf("three held-out samples: %v", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
@@ -35,21 +34,20 @@ const fewSamples = 4
 //
 // x are the node's inputs (im2col'd), z what it makes, z_i what the sources make there. Corrections shrink
 // towards none and are kept only where they lower the error on held-out samples, so that an exact merge
-// stays as it is. merged is changed in place; side runs the sources.
+// stays as it is. merged is changed in place.
 //
 // The sources run once over the samples, and each node of the merged network is computed once for each, with
 // its final weights: what it makes with the old ones follows from its inputs at the sampled positions.
-func LeastSquares(ctx context.Context, e calibrate.Engine, merged, side *onnx.Model, nodes []Linear, fit, held calibrate.Source, o Options) ([]Fit, error) {
-	if held == nil || held.Samples() == 0 {
+func LeastSquares(ctx context.Context, merged *onnx.Model, nodes []Linear, s *Sources) ([]Fit, error) {
+	if s.held.src == nil || s.held.src.Samples() == 0 {
 		return nil, fault.New(fault.Data, "few_samples", "least squares needs held-out samples").
 			WithHint("give at least 20 samples, or use --refit repair")
 	}
-	o = o.withDefaults()
-	l := &fitter{merged: merged, workers: o.Workers}
-	if err := l.open(ctx, e, side, nodes, fit, held, o); err != nil {
+	l := &fitter{merged: merged, sources: s, workers: s.o.Workers}
+	defer l.close()
+	if err := l.open(ctx, nodes); err != nil {
 		return nil, err
 	}
-	defer l.close()
 	for k := range l.problems {
 		if err := l.node(ctx, k); err != nil {
 			return nil, fault.As(err).AtNode(l.problems[k].Name)
@@ -60,16 +58,16 @@ func LeastSquares(ctx context.Context, e calibrate.Engine, merged, side *onnx.Mo
 
 type fitter struct {
 	merged    *onnx.Model
+	sources   *Sources
 	workers   int
 	problems  []*problem
 	fit, held pairWalk
-	store     *store
 	products  *products
 	fits      []Fit
 }
 
 // open describes the problems and runs the sources over all samples.
-func (l *fitter) open(ctx context.Context, e calibrate.Engine, side *onnx.Model, nodes []Linear, fit, held calibrate.Source, o Options) (err error) {
+func (l *fitter) open(ctx context.Context, nodes []Linear) (err error) {
 	ix, err := onnx.NewIndex(l.merged.Graph())
 	if err != nil {
 		return err
@@ -84,21 +82,19 @@ func (l *fitter) open(ctx context.Context, e calibrate.Engine, side *onnx.Model,
 	if len(l.problems) == 0 {
 		return nil
 	}
+	e := l.sources.engine
 	if l.products, err = newProducts(ctx, e); err != nil {
 		return err
 	}
-	l.store = newStore(o.Memory, o.Scratch)
 	for _, pass := range []struct {
-		pair *pairWalk
-		src  calibrate.Source
-	}{{&l.fit, fit}, {&l.held, held}} {
-		if pass.pair.walk, err = newWalk(e, l.merged, pass.src, wants, l.store, o); err != nil {
+		pair    *pairWalk
+		targets *targets
+	}{{&l.fit, l.sources.fit}, {&l.held, l.sources.held}} {
+		pass.pair.targets = pass.targets
+		if pass.pair.walk, err = newWalk(e, l.merged, pass.targets.src, wants, l.sources.store, l.sources.o); err != nil {
 			return err
 		}
-		if pass.pair.targets, err = newTargets(ctx, e, side, pass.src, l.problems, l.store, o); err != nil {
-			return err
-		}
-		if err := pass.pair.targets.run(ctx); err != nil {
+		if err := pass.targets.prepare(ctx, l.problems); err != nil {
 			return err
 		}
 	}
@@ -117,8 +113,10 @@ func (l *fitter) close() {
 	if l.products != nil {
 		l.products.close()
 	}
-	if l.store != nil {
-		l.store.close()
+	for _, pair := range []pairWalk{l.fit, l.held} {
+		if pair.walk != nil {
+			l.sources.store.dropAll(pair.walk)
+		}
 	}
 }
 
@@ -139,7 +137,11 @@ func (l *fitter) node(ctx context.Context, k int) error {
 	if enough := fewSamples * float64(p.d); f.Samples < enough {
 		f.Enough = enough
 	}
-	variance := max(l.held.targets.varianceOf(k), math.SmallestNonzeroFloat32)
+	variance, err := l.held.targets.varianceOf(p)
+	if err != nil {
+		return err
+	}
+	variance = max(variance, math.SmallestNonzeroFloat32)
 	lambdas := ridges
 	if f.Enough > 0 {
 		lambdas = slices.Concat(ridges, strongRidges)

@@ -55,8 +55,9 @@ func (c single) model(t *testing.T, seed int) *onnx.Model {
 // fitterOf opens a fitter for one node.
 func fitterOf(t *testing.T, merged, side *onnx.Model, l Linear, src tensors, o Options) *fitter {
 	t.Helper()
-	f := &fitter{merged: merged, workers: 1}
-	if err := f.open(t.Context(), orttest.Engine(t), side, []Linear{l}, src, src, o.withDefaults()); err != nil {
+	f := &fitter{merged: merged, workers: 1, sources: NewSources(orttest.Engine(t), side, src, src, o)}
+	t.Cleanup(f.sources.Close)
+	if err := f.open(t.Context(), []Linear{l}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.close)

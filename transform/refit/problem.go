@@ -103,14 +103,19 @@ func (p *problem) positions() int {
 	return n
 }
 
+// perSample is how many positions of each sample a fit looks at.
+func (p *problem) perSample(samples int) int {
+	want := max(minPositions, samplesPerWeight*p.d)
+	return min(p.positions(), (want+samples-1)/samples)
+}
+
 // index picks the positions of a batch that a fit looks at: the same for every sample of the batch, others in
 // the next batch, the same in every run. It is nil where all are taken.
 func (p *problem) index(batch, samples int) []int64 {
 	if !p.sampled {
 		return nil
 	}
-	positions, want := p.positions(), max(minPositions, samplesPerWeight*p.d)
-	perSample := min(positions, (want+samples-1)/samples)
+	positions, perSample := p.positions(), p.perSample(samples)
 	h := fnv.New64a()
 	h.Write([]byte(p.Name))
 	rng := rand.New(rand.NewPCG(h.Sum64(), uint64(batch)))

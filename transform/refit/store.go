@@ -107,6 +107,17 @@ func (s *store) drop(k key) {
 	s.forget(k)
 }
 
+// dropAll forgets all tensors of an owner.
+func (s *store) dropAll(owner any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := range s.tensors {
+		if k.owner == owner {
+			s.forget(k)
+		}
+	}
+}
+
 func (s *store) forget(k key) {
 	e, ok := s.tensors[k]
 	if !ok {

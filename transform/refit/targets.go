@@ -9,57 +9,99 @@ import (
 )
 
 // targets are what the sources make at the sampled positions of every node: Σ_i M_i·z_i. The sources run once
-// for all nodes, and only the sampled positions leave the engine.
+// for all nodes of all merges, and only the sampled positions leave the engine.
 type targets struct {
-	walk     *walk // over the sources; it has one step
-	problems []*problem
-	names    [][]string // of the graph's outputs, for each member of each problem
-	variance [][]sums   // of each channel of each problem's target
+	sources *Sources
+	src     calibrate.Source
+	walk    *walk              // over src; of the latest pass
+	seen    map[string]glimpse // the sources' values, by name
+	kept    map[string]bool    // what is in the store, by sampleName
 }
 
-// newTargets plans the pass, and learns the problems' dims by running the sources on the first samples.
-func newTargets(ctx context.Context, e calibrate.Engine, side *onnx.Model, src calibrate.Source, problems []*problem, s *store, o Options) (*targets, error) {
+// glimpse is the form of a value, without its samples.
+type glimpse struct {
+	dims    []int64
+	samples bool // the first axis counts samples
+}
+
+// sampleName tells a source's value at the positions that a node looks at.
+func (t *targets) sampleName(p *problem, m Member) string {
+	return fmt.Sprintf("%s at %d of %s", m.Value, p.perSample(t.walk.samples()), p.Node)
+}
+
+// prepare runs the sources for those problems whose targets are not kept yet, and learns all problems' dims.
+func (t *targets) prepare(ctx context.Context, problems []*problem) error {
+	if err := t.plan(valuesOf(problems, func(v string) bool { _, ok := t.seen[v]; return !ok })); err != nil {
+		return err
+	}
+	if err := t.look(ctx); err != nil {
+		return err
+	}
+	var missing []*problem
+	for _, p := range problems {
+		g := t.seen[p.Target[0].Value]
+		p.dims, p.sampled = g.dims, p.channelsFirst() || len(g.dims) > 1 && g.samples
+		for _, m := range p.Target {
+			if !t.kept[t.sampleName(p, m)] {
+				missing = append(missing, p)
+				break
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := t.plan(valuesOf(missing, func(string) bool { return true })); err != nil {
+		return err
+	}
+	return t.run(ctx, missing)
+}
+
+// valuesOf lists the sources' values that problems are compared with, as far as they are wanted.
+func valuesOf(problems []*problem, wanted func(string) bool) []string {
 	var values []string
 	for _, p := range problems {
 		for _, m := range p.Target {
-			values = append(values, m.Value)
+			if wanted(m.Value) {
+				values = append(values, m.Value)
+			}
 		}
 	}
-	w, err := newWalk(e, side, src, [][]string{values}, s, o)
-	if err != nil {
-		return nil, err
-	}
-	t := &targets{walk: w, problems: problems, variance: make([][]sums, len(problems))}
-	if w.batches() == 0 {
-		return nil, fewSamplesError(w)
-	}
-	return t, t.look(ctx)
+	return values
 }
 
-// look finds the dims of the targets.
+// plan makes the walk that computes values.
+func (t *targets) plan(values []string) (err error) {
+	s := t.sources
+	if t.walk, err = newWalk(s.engine, s.side, t.src, [][]string{values}, s.store, s.o); err == nil && t.walk.batches() == 0 {
+		return fewSamplesError(t.walk)
+	}
+	return err
+}
+
+// look runs the sources on the first samples, for the dims of their values.
 func (t *targets) look(ctx context.Context) error {
+	if len(t.walk.steps[0].keep) == 0 {
+		return nil
+	}
 	n := 1
 	if t.walk.fixed {
 		n = t.walk.o.Batch
 	}
-	feeds, err := t.walk.src.Batch(0, n)
+	feeds, err := t.src.Batch(0, n)
 	if err != nil {
 		return err
 	}
-	s, err := t.walk.engine.Open(ctx, t.walk.piece(t.walk.steps[0]), calibrate.SessionOptions{Threads: 1, Unoptimized: true})
+	s, err := t.sources.engine.Open(ctx, t.walk.piece(t.walk.steps[0]), calibrate.SessionOptions{Threads: 1, Unoptimized: true})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	out, err := s.Run(ctx, t.inputs(feeds))
-	if err != nil {
-		return err
+	for name, x := range out {
+		t.seen[name] = glimpse{x.Dims[1:], x.Dims[0] == int64(n)}
 	}
-	for _, p := range t.problems {
-		dims := out[p.Target[0].Value].Dims
-		p.dims, p.sampled = dims[1:], p.channelsFirst() || len(dims) > 2 && dims[0] == int64(n)
-	}
-	return nil
+	return err
 }
 
 // inputs are the feeds that the graph reads.
@@ -71,21 +113,21 @@ func (t *targets) inputs(all map[string]*onnx.Tensor) map[string]*onnx.Tensor {
 	return feeds
 }
 
-// run computes the targets of all batches and keeps them in the store.
-func (t *targets) run(ctx context.Context) error {
-	s, err := t.walk.engine.Open(ctx, t.graph(), calibrate.SessionOptions{Threads: 1})
+// run computes the members of all batches and keeps them in the store.
+func (t *targets) run(ctx context.Context, problems []*problem) error {
+	model, names := t.graph(problems)
+	s, err := t.sources.engine.Open(ctx, model, calibrate.SessionOptions{Threads: 1})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	parts := make([][][]sums, t.walk.batches())
 	err = t.walk.each(func(b int) error {
 		feeds, err := t.walk.input(b)
 		if err != nil {
 			return err
 		}
 		feeds = t.inputs(feeds)
-		for k, p := range t.problems {
+		for k, p := range problems {
 			if index := p.index(b, t.walk.samples()); index != nil {
 				feeds[positionsName(k)] = onnx.FromInt64(index, int64(len(index)))
 			}
@@ -94,39 +136,39 @@ func (t *targets) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		parts[b], err = t.keep(b, out)
-		return err
+		for name, output := range names {
+			if err := t.walk.store.put(key{t, name, b}, out[output]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	if err != nil {
-		return err
+	for name := range names {
+		t.kept[name] = true
 	}
-	for _, part := range parts {
-		t.add(part)
-	}
-	return nil
+	return err
 }
 
 func positionsName(problem int) string { return fmt.Sprintf("positions/%d", problem) }
 
-// graph is the sources with the sampled positions for outputs: [N, C, P], [N, P, C] or [rows, C].
-func (t *targets) graph() *onnx.Model {
+// graph is the sources with the members at the sampled positions for outputs: [N, C, P], [N, P, C] or [rows, C]. It
+// also returns the outputs' names, by sampleName.
+func (t *targets) graph(problems []*problem) (*onnx.Model, map[string]string) {
 	m := t.walk.piece(t.walk.steps[0])
 	b := &graphBuilder{g: m.Proto.Graph, prefix: "targets/"}
 	b.g.Output = nil
-	t.names = nil
-	for k, p := range t.problems {
+	names := map[string]string{}
+	for k, p := range problems {
 		if p.sampled {
 			b.g.Input = append(b.g.Input, onnx.NewValueInfo(positionsName(k), onnx.Int64, []onnx.Dim{{Size: -1}}))
 		}
-		var names []string
 		for _, member := range p.Target {
 			v := b.sampled(p, member, positionsName(k))
 			b.g.Output = append(b.g.Output, onnx.NewValueInfo(v, onnx.Float, nil))
-			names = append(names, v)
+			names[t.sampleName(p, member)] = v
 		}
-		t.names = append(t.names, names)
 	}
-	return m
+	return m, names
 }
 
 // sampled takes the sampled positions of a member's value.
@@ -145,30 +187,25 @@ func (b *graphBuilder) sampled(p *problem, m Member, positions string) string {
 	return b.node("Cast", []string{v}, onnx.Int("to", int64(onnx.Float)))
 }
 
-// keep merges the members' values of a batch and stores the sums, [C, columns].
-func (t *targets) keep(batch int, out map[string]*onnx.Tensor) ([][]sums, error) {
-	parts := make([][]sums, len(t.problems))
-	for k, p := range t.problems {
-		var target []float32
-		for i, m := range p.Target {
-			z := out[t.names[k][i]]
-			v, _, err := float32s(z)
-			if err != nil {
-				return nil, err
-			}
-			if target == nil {
-				target = make([]float32, len(v)/len(m.To)*p.groups*p.o)
-			}
-			p.addMember(target, v, z.Dims, m)
-		}
-		channels := p.groups * p.o
-		cols := len(target) / channels
-		parts[k] = grid{v: target, outer: 1, channels: channels, inner: cols}.sums(make([]float64, channels))
-		if err := t.walk.store.put(key{t, p.Node, batch}, tensor32(target, int64(channels), int64(cols))); err != nil {
+// get returns the target of a batch, [C, columns].
+func (t *targets) get(p *problem, batch int) (*onnx.Tensor, error) {
+	var target []float32
+	channels := p.groups * p.o
+	for _, m := range p.Target {
+		z, err := t.walk.store.get(key{t, t.sampleName(p, m), batch})
+		if err != nil {
 			return nil, err
 		}
+		v, _, err := float32s(z)
+		if err != nil {
+			return nil, err
+		}
+		if target == nil {
+			target = make([]float32, len(v)/len(m.To)*channels)
+		}
+		p.addMember(target, v, z.Dims, m)
 	}
-	return parts, nil
+	return tensor32(target, int64(channels), int64(len(target)/channels)), nil
 }
 
 // addMember adds a member's values to the target, [C, columns].
@@ -199,38 +236,44 @@ func (p *problem) addMember(target, v []float32, dims []int64, m Member) {
 	}
 }
 
-// add adds a batch's sums.
-func (t *targets) add(part [][]sums) {
-	for k, channels := range part {
-		if t.variance[k] == nil {
-			t.variance[k] = make([]sums, len(channels))
+// varianceOf is that of a problem's target, summed over channels.
+func (t *targets) varianceOf(p *problem) (float64, error) {
+	channels := p.groups * p.o
+	all := make([]sums, channels)
+	for b := range t.walk.batches() {
+		z, err := t.get(p, b)
+		if err != nil {
+			return 0, err
 		}
-		for c, s := range channels {
-			a := &t.variance[k][c]
+		v, _, err := float32s(z)
+		if err != nil {
+			return 0, err
+		}
+		for c, s := range (grid{v: v, outer: 1, channels: channels, inner: len(v) / channels}).sums(make([]float64, channels)) {
+			a := &all[c]
 			a.n, a.sum, a.square = a.n+s.n, a.sum+s.sum, a.square+s.square
 		}
 	}
-}
-
-// varianceOf is that of a problem's target, summed over channels.
-func (t *targets) varianceOf(problem int) float64 {
 	total := 0.0
-	for _, s := range t.variance[problem] {
+	for _, s := range all {
 		if s.n > 0 {
 			mean := s.sum / s.n
 			total += max(s.square/s.n-mean*mean, 0)
 		}
 	}
-	return total
+	return total, nil
 }
 
-// get returns the target of a batch, [C, columns]; drop forgets it.
-func (t *targets) get(p *problem, batch int) (*onnx.Tensor, error) {
-	return t.walk.store.get(key{t, p.Node, batch})
-}
-
+// drop forgets a problem's members, unless other merges may want them.
 func (t *targets) drop(p *problem) {
-	for b := range t.walk.batches() {
-		t.walk.store.drop(key{t, p.Node, b})
+	if t.sources.Keep {
+		return
+	}
+	for _, m := range p.Target {
+		name := t.sampleName(p, m)
+		delete(t.kept, name)
+		for b := range t.walk.batches() {
+			t.walk.store.drop(key{t, name, b})
+		}
 	}
 }

@@ -1,0 +1,134 @@
+package transform
+
+import (
+	"context"
+	"math/rand/v2"
+
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/cost"
+	"github.com/onnx-zip/onnx-zip/transform/match"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/space"
+)
+
+// Control is a merge that needs no matching, refitted like the real one, on the same samples.
+type Control struct {
+	Name    string    `json:"name"` // the method that makes it: graft, halves
+	Why     string    `json:"what"`
+	FLOPs   int64     `json:"flops"`
+	HeldOut Judgement `json:"held_out"`
+	// Model is the control itself, its outputs named like the merged model's.
+	Model *onnx.Model `json:"-"`
+}
+
+// controls makes those controls that are no dearer than the merge and another thing than it: one source's trunk as
+// it is, the other heads refitted to it; and random features of every source. The statistics and what the sources
+// make are those of the merge.
+func (r *run) controls(ctx context.Context, res *Result) error {
+	_, held := splitSource(r.src, HeldOut)
+	if held.Samples() == 0 {
+		return nil // nothing to judge them by
+	}
+	first := r.p.Sources.Models[0].Head
+	for _, c := range []Control{
+		{Name: "graft", Why: first + "'s trunk as it is, all heads refitted"},
+		{Name: "halves", Why: "random features of every source, none averaged"},
+	} {
+		s, err := Preset(c.Name)
+		if err != nil {
+			return err
+		}
+		s.Seed, s.Base = r.o.Seed, first
+		if r.pointless(s) {
+			continue
+		}
+		if err := r.control(ctx, &c, s); err != nil {
+			if fault.As(err).Code == "too_few_samples" {
+				continue // not one batch to judge it by
+			}
+			return err
+		}
+		if c.HeldOut, err = r.judge(ctx, c.Model, held); err != nil {
+			return err
+		}
+		if err := r.dress(c.Model); err != nil {
+			return err
+		}
+		res.Report.Controls = append(res.Report.Controls, c)
+	}
+	return nil
+}
+
+// pointless is true of a control that is the merge itself, or a source, or dearer than the merge.
+func (r *run) pointless(s Settings) bool {
+	single := len(r.p.Sources.Models) < 2
+	if s.Represent == "base" {
+		return single || r.o.Represent == "base" && r.o.Base == s.Base || r.o.Budget > 0 && r.o.Budget < 1
+	}
+	return r.o.Match == s.Match || single && r.o.Budget == 0
+}
+
+// control makes and refits a control.
+func (r *run) control(ctx context.Context, c *Control, s Settings) error {
+	widths := r.widths
+	if s.Represent == "base" {
+		widths = nil // a source's own
+	}
+	as, err := r.p.assign(r.trunk, r.stats, s, widths)
+	if err != nil {
+		return err
+	}
+	m, err := merge.Build(r.p.Sources, r.trunk, as, merge.Options{Rename: r.o.Rename})
+	if err != nil {
+		return err
+	}
+	size, err := cost.AtBatch(m.Model, 1)
+	if err != nil {
+		return err
+	}
+	c.FLOPs, c.Model = size.FLOPs, m.Model
+	_, err = r.leastSquares(ctx, as, m)
+	return err
+}
+
+// randomFeatures keeps random features of the sources, as many of each as of the others: a control that a matching
+// has to beat. At a planned width that is not the sources' own, the features that are left out join kept ones at
+// random.
+func randomFeatures(sp *space.Space, o Settings, widths []int, width int) (merge.Assignment, error) {
+	mo := o.matchOptions()
+	mo.Seed += uint64(sp.ID)
+	if width == 0 || width == sp.Dim {
+		z, keep, err := match.RandomHalves(match.Features{Widths: widths}, mo)
+		if err != nil {
+			return merge.Assignment{}, err
+		}
+		return keepFeatures(z, keep), nil
+	}
+	rng := rand.New(rand.NewPCG(mo.Seed, 1))
+	orders := make([][]int, len(widths))
+	for i, w := range widths {
+		orders[i] = rng.Perm(w)
+	}
+	z, keep := match.Zip{Width: width, Of: make([]int, len(widths)*sp.Dim)}, make([]int, 0, width)
+	for k := range z.Of {
+		i := k % len(widths)
+		feature := i*sp.Dim + orders[i][k/len(widths)]
+		if len(keep) < width {
+			z.Of[feature] = len(keep)
+			keep = append(keep, feature)
+		} else {
+			z.Of[feature] = rng.IntN(width)
+		}
+	}
+	return keepFeatures(z, keep), nil
+}
+
+// keepFeatures lets every merged feature imitate one of its members.
+func keepFeatures(z match.Zip, keep []int) merge.Assignment {
+	a := merge.Assignment{Zip: z, Coef: make([]float64, len(z.Of))}
+	for _, k := range keep {
+		a.Coef[k] = 1
+	}
+	return a
+}
