@@ -26,6 +26,30 @@ type RefitReport struct {
 	Fits    []refit.Fit     `json:"fits,omitempty"`
 	// Enough is the number of samples that would do for every node, where least squares had too few.
 	Enough int `json:"samples_wanted,omitempty"`
+	// Ways counts what least squares did to the nodes: ls, repair, none. Few lists the nodes that had few positions.
+	Ways map[string]int `json:"nodes_by_way,omitempty"`
+	Few  []FewSamples   `json:"few_samples,omitempty"`
+}
+
+// FewSamples is a node that had too few positions to be sure of a least-squares fit.
+type FewSamples struct {
+	Node   string `json:"node"`
+	Way    string `json:"way"`            // what the held-out samples chose for it: ls, repair, none
+	Wanted int    `json:"samples_wanted"` // calibration samples that would do for this node
+}
+
+// countWays fills in what became of the nodes that least squares looked at.
+func (rep *RefitReport) countWays(samples int) {
+	if len(rep.Fits) == 0 {
+		return
+	}
+	rep.Ways = map[string]int{}
+	for _, f := range rep.Fits {
+		rep.Ways[f.Way]++
+		if n := enough([]refit.Fit{f}, samples); n > 0 {
+			rep.Few = append(rep.Few, FewSamples{f.Node, f.Way, n})
+		}
+	}
 }
 
 // candidates are the ways to refit, in the order in which they are tried.
@@ -66,6 +90,7 @@ func (r *run) refit(ctx context.Context, res *Result) (*RefitReport, error) {
 			return nil, err
 		}
 	}
+	rep.countWays(fit.Samples())
 	return rep, nil
 }
 

@@ -19,15 +19,32 @@ const maxHeld = 512
 func splitSource(src calibrate.Source, n int) (rest, held calibrate.Source) {
 	var a, b picked
 	a.src, b.src = src, src
-	n = max(n, (src.Samples()+maxHeld-1)/maxHeld)
 	for i := range src.Samples() {
-		if i%n == n-1 && src.Samples() >= 2*n {
+		if isHeld(i, src.Samples(), n) {
 			b.index = append(b.index, i)
 		} else {
 			a.index = append(a.index, i)
 		}
 	}
 	return a, b
+}
+
+// isHeld is true of the samples that splitSource sets aside.
+func isHeld(i, samples, n int) bool {
+	n = max(n, (samples+maxHeld-1)/maxHeld)
+	return samples >= 2*n && i%n == n-1
+}
+
+// HeldOutSamples lists which of so many calibration samples judge a merge instead of feeding it; none where there are
+// too few to spare any.
+func HeldOutSamples(samples int) []int {
+	var held []int
+	for i := range samples {
+		if isHeld(i, samples, HeldOut) {
+			held = append(held, i)
+		}
+	}
+	return held
 }
 
 func (p picked) Samples() int { return len(p.index) }

@@ -61,6 +61,7 @@ type mergeResult struct {
 	Scores     *scores            `json:"accuracy,omitempty"`
 	Agreement  []agreementRow     `json:"agreement,omitempty"`
 	JudgedOn   string             `json:"agreement_data,omitempty"`
+	HeldOut    *heldOutReport     `json:"held_out_samples,omitempty"`
 	Score      *scoreReport       `json:"score,omitempty"`
 	Controls   []controlRow       `json:"controls,omitempty"`
 	Output     string             `json:"output,omitempty"`   // the file that was written

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -136,21 +138,61 @@ func (m *merging) look(ctx context.Context) error {
 	return nil
 }
 
-// heldOut are the samples that judge agreement: those that the repair did not see, all where they are few.
+// heldOut are the samples that judge agreement: those that the refit did not see, all where they are few.
 func (m *merging) heldOut() (data.Source, string, error) {
 	switch {
-	case m.calib != nil && m.calib.Samples() >= 2*transform.HeldOut:
-		_, held, err := data.Split(m.calib, transform.HeldOut)
+	case m.calib != nil:
+		index := transform.HeldOutSamples(m.calib.Samples())
+		if len(index) == 0 {
+			return m.calib, "calibration data", nil
+		}
+		held, err := data.Pick(m.calib, index)
 		if err != nil { // fewer than a batch: use all
 			return m.calib, "calibration data", nil
 		}
-		return held, "held-out calibration data", nil
-	case m.calib != nil:
-		return m.calib, "calibration data", nil
+		return held, "held-out calibration data", m.nameHeldOut(held)
 	case len(m.scorer.tests) > 0:
 		return m.scorer.tests[0].src, "test data", nil
 	}
 	return nil, "", nil
+}
+
+// heldOutReport names the samples that judge a merge, so that nobody tunes on them unknowingly.
+type heldOutReport struct {
+	Samples int           `json:"samples"`
+	Files   []heldOutFile `json:"files"`
+	// SHA256 is that of the samples' own hashes, in order: the same samples, whatever files they are in.
+	SHA256 string `json:"sha256"`
+}
+
+type heldOutFile struct {
+	File    string `json:"file"`
+	Samples []int  `json:"samples"` // counted from 0
+}
+
+func (m *merging) nameHeldOut(held data.Source) error {
+	r := &heldOutReport{Samples: held.Samples()}
+	files := map[string]int{}
+	for i := range held.Samples() {
+		o := held.Origin(i)
+		at, ok := files[o.File]
+		if !ok {
+			at = len(r.Files)
+			files[o.File], r.Files = at, append(r.Files, heldOutFile{File: o.File})
+		}
+		r.Files[at].Samples = append(r.Files[at].Samples, o.Sample)
+	}
+	hashes, err := data.Fingerprint(held)
+	if err != nil {
+		return err
+	}
+	sum := sha256.New()
+	for _, h := range hashes {
+		sum.Write(h[:])
+	}
+	r.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	m.result.HeldOut = r
+	return nil
 }
 
 // loadStaged reads the file that was written back, under its final name for messages.

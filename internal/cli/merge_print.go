@@ -103,6 +103,7 @@ func (m *merging) printWork() {
 	if r := m.res.Report.Refit; r != nil {
 		m.a.paragraph("refit: %s; relative output error on %s: %s", refitWords[r.Chosen], plural(r.HeldOut, "held-out sample"), refitErrors(r))
 	}
+	m.printFew()
 	worst := 0.0
 	for _, c := range m.result.Checks {
 		worst = max(worst, c.Deviation)
@@ -122,6 +123,26 @@ func (m *merging) printWork() {
 		parts = append(parts, fmt.Sprintf("%s %.2f", strings.ReplaceAll(stage, "_", " "), m.seconds[stage]))
 	}
 	m.a.paragraph("seconds: %.2f (%s) on %s", total, strings.Join(parts, ", "), m.engine.Name())
+}
+
+// printFew says what became of the nodes that had few samples.
+func (m *merging) printFew() {
+	r := m.res.Report.Refit
+	if r == nil || len(r.Few) == 0 {
+		return
+	}
+	ways, names := map[string]int{}, []string{}
+	for _, f := range r.Few {
+		ways[f.Way]++
+		if len(names) < 3 {
+			names = append(names, fmt.Sprintf("%s wants %d", f.Node, f.Wanted))
+		}
+	}
+	if len(r.Few) > len(names) {
+		names = append(names, "…")
+	}
+	m.a.paragraph("few samples for %d of %s: %d solved all the same, %d repaired, %d left as merged, whichever was best on held-out samples (%s)",
+		len(r.Few), plural(len(r.Fits), "node"), ways["ls"], ways["repair"], ways["none"], strings.Join(names, ", "))
 }
 
 var refitWords = map[string]string{

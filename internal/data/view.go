@@ -109,6 +109,9 @@ func splitmix(seed, i uint64) uint64 {
 	return z ^ z>>31
 }
 
+// Pick is some samples of a source, in the order of index.
+func Pick(src Source, index []int) (Source, error) { return newView(src, index) }
+
 // Split holds one sample in every many out: those numbered every−1, 2·every−1, …. Both parts keep the
 // order, and neither is empty. every below 2 is an error of kind fault.Usage.
 func Split(src Source, every int) (rest, held Source, err error) {

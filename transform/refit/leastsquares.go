@@ -16,7 +16,9 @@ type Fit struct {
 	At      string  `json:"at"`      // where it was compared with the sources
 	Inputs  int     `json:"inputs"`  // weights behind each output
 	Samples float64 `json:"samples"` // positions that it was fitted on
-	Lambda  float64 `json:"lambda"`  // the ridge chosen; 0 where the node was left alone
+	// Way is what was done: ls; repair, which is tried too where there are few positions; none.
+	Way    string  `json:"way"`
+	Lambda float64 `json:"lambda"` // the ridge chosen; 0 where the node was not solved for
 	// Before and After are the squared error on held-out samples, relative to the target's variance.
 	Before float64 `json:"relative_error_before"`
 	After  float64 `json:"relative_error_after"`
@@ -150,6 +152,11 @@ func (l *fitter) node(ctx context.Context, k int) error {
 	if err != nil {
 		return err
 	}
+	if f.Enough > 0 && len(tries) > 1 {
+		if tries, err = l.addRepair(p, systems, tries); err != nil {
+			return err
+		}
+	}
 	errors, err := l.held.judge(ctx, p, tries)
 	if err != nil {
 		return err
@@ -192,10 +199,23 @@ func (l *fitter) tries(p *problem, systems []*normal, variance float64, lambdas 
 	})
 }
 
+// addRepair adds to the tries the repair of each group: two numbers for each channel, which few positions can tell.
+func (l *fitter) addRepair(p *problem, systems []*normal, tries [][]*correction) ([][]*correction, error) {
+	w, err := p.weights(l.merged)
+	if err != nil {
+		return nil, err
+	}
+	repairs := make([]*correction, len(systems))
+	for g, m := range systems {
+		repairs[g] = m.repair(w[g*p.o*(p.d+1):][:p.o*(p.d+1)])
+	}
+	return append(tries, repairs), nil
+}
+
 // choose takes for each group the try with the least error; nil where all groups are best left alone.
 func choose(tries [][]*correction, errors [][]float64, variance float64, lambdas []float64, f *Fit) []*correction {
 	best := make([]*correction, len(tries[0]))
-	changed := false
+	f.Way = "none"
 	for g := range best {
 		at := 0
 		for k := range tries {
@@ -205,12 +225,17 @@ func choose(tries [][]*correction, errors [][]float64, variance float64, lambdas
 		}
 		f.Before += errors[0][g] / variance
 		f.After += errors[at][g] / variance
-		if best[g] = tries[at][g]; best[g] != nil {
-			f.Lambda = max(f.Lambda, lambdas[at-1])
-			changed = true
+		switch best[g] = tries[at][g]; {
+		case best[g] == nil:
+		case at > len(lambdas):
+			if f.Way == "none" {
+				f.Way = "repair"
+			}
+		default:
+			f.Way, f.Lambda = "ls", max(f.Lambda, lambdas[at-1])
 		}
 	}
-	if !changed {
+	if f.Way == "none" {
 		return nil
 	}
 	return best
