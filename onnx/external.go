@@ -172,8 +172,8 @@ func (m *Model) externalize(dir, stem string) (*Model, string, error) {
 	}
 	defer os.Remove(tmp.Name()) // gone after the rename below
 	defer tmp.Close()
-	// The copy shares the large bytes: only messages are cloned, see shallow.
-	out, hash := m.shallow(), sha256.New()
+	// The copy shares the large bytes: only messages are cloned, see Shallow.
+	out, hash := m.Shallow(), sha256.New()
 	w := io.MultiWriter(tmp, hash)
 	var offset int64
 	var moved []*TensorProto
@@ -211,8 +211,8 @@ func entry(key, value string) *KeyValue {
 	return &KeyValue{Key: proto.String(key), Value: proto.String(value)}
 }
 
-// shallow copies the model with the initializers' bytes shared.
-func (m *Model) shallow() *Model {
+// Shallow copies the model but shares the bytes of its initializers, which must not be changed then.
+func (m *Model) Shallow() *Model {
 	inits := m.Proto.Graph.Initializer
 	m.Proto.Graph.Initializer = nil
 	out := m.Clone()

@@ -17,7 +17,8 @@ import (
 // Prepared is the sources in their common form, paired and analysed: what inspect shows and every merge
 // starts from.
 type Prepared struct {
-	Originals []*onnx.Model // as loaded
+	Originals []*onnx.Model // the sources, perhaps with a batch that was freed
+	Files     []*onnx.Model // the sources as loaded
 	Sources   *merge.Sources
 	Log       []rewrite.Log // what canonicalisation did to each
 	// Precision is that of the sources, in which the merged model is written; Sources are in float32.
@@ -28,6 +29,7 @@ type Prepared struct {
 type PrepareOptions struct {
 	Heads    []string                     // one per model; nil: from the file names
 	MapInput map[string]map[string]string // head → its input → the first model's input
+	Files    []*onnx.Model                // the models as loaded, where they were changed since; nil: as they are
 }
 
 // Prepare brings models to their common form, finds shapes, pairs nodes and analyses spaces. Errors name
@@ -37,7 +39,10 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Prepared{Originals: models}
+	p := &Prepared{Originals: models, Files: models}
+	if o.Files != nil {
+		p.Files = o.Files
+	}
 	var sources []*merge.Source
 	opset := highestOpset(models)
 	for i, m := range models {

@@ -96,7 +96,7 @@ func (r *run) report(res *Result, size cost.Report) error {
 	for _, e := range res.Trunk.Ends {
 		rep.Trunk.Ends = append(rep.Trunk.Ends, EndReport{e.Node, e.Why})
 	}
-	for i, m := range r.p.Originals {
+	for i, m := range r.p.Files {
 		hash, err := m.Hash()
 		if err != nil {
 			return err
@@ -180,7 +180,7 @@ func (p *Prepared) describe(m *onnx.Model, merged *merge.Merged, o Options) erro
 			m.SetMetadata("onnx_zip.output."+src.Head+"."+out.GetName(), merged.Outputs[i][k])
 		}
 		heads = append(heads, src.Head)
-		hash, err := p.Originals[i].Hash()
+		hash, err := p.Files[i].Hash()
 		if err != nil {
 			return err
 		}

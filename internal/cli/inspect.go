@@ -128,7 +128,7 @@ func (a *app) inspect(cmd *cobra.Command, files []string, f *inspectFlags) error
 	if err := f.checkSVG(files); err != nil {
 		return err
 	}
-	p, err := a.prepare(files, f.heads, f.mapInput)
+	p, err := a.prepare(files, f.heads, f.mapInput, nil)
 	if err != nil {
 		return err
 	}
@@ -155,8 +155,8 @@ func (a *app) inspect(cmd *cobra.Command, files []string, f *inspectFlags) error
 	return proofError(in.Proofs)
 }
 
-// prepare loads models and brings them into their common form.
-func (a *app) prepare(files, heads, mapInput []string) (*transform.Prepared, error) {
+// prepare loads models, changes them where change is given, and brings them into their common form.
+func (a *app) prepare(files, heads, mapInput []string, change func([]*onnx.Model) ([]*onnx.Model, error)) (*transform.Prepared, error) {
 	mapped, err := parseMapInput(mapInput)
 	if err != nil {
 		return nil, err
@@ -165,7 +165,13 @@ func (a *app) prepare(files, heads, mapInput []string) (*transform.Prepared, err
 	if err != nil {
 		return nil, err
 	}
-	p, err := transform.Prepare(models, transform.PrepareOptions{Heads: heads, MapInput: mapped})
+	loaded := models
+	if change != nil {
+		if models, err = change(models); err != nil {
+			return nil, err
+		}
+	}
+	p, err := transform.Prepare(models, transform.PrepareOptions{Heads: heads, MapInput: mapped, Files: loaded})
 	if err != nil {
 		return nil, err
 	}

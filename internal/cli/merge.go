@@ -54,6 +54,7 @@ type mergeResult struct {
 	Shares     transform.Shares   `json:"shares"`
 	NeedsData  bool               `json:"needs_data"`
 	Exact      bool               `json:"exact"` // equal to every source by construction
+	Batch      *batchReport       `json:"batch"` // how many samples the merged model runs at a time
 	Engine     string             `json:"engine,omitempty"`
 	Data       *dataReport        `json:"data,omitempty"`
 	Report     *transform.Report  `json:"report,omitempty"`
@@ -135,7 +136,7 @@ func (m *merging) checkOutputs() error {
 // run goes through the stages; the earliest that fails decides.
 func (m *merging) run(ctx context.Context) error {
 	m.a.doc.Result, m.result.Seconds = &m.result, m.seconds
-	if err := m.timed("prepare", m.prepare); err != nil {
+	if err := m.timed("prepare", func() error { return m.prepare(ctx) }); err != nil {
 		return err
 	}
 	sets := &datasets{a: m.a, flags: m.f.dataset}
@@ -169,9 +170,10 @@ func (m *merging) timed(stage string, f func() error) error {
 }
 
 // prepare loads and pairs the models, and says what they share.
-func (m *merging) prepare() error {
+func (m *merging) prepare(ctx context.Context) error {
 	var err error
-	if m.p, err = m.a.prepare(m.files, m.f.heads, m.f.mapInput); err != nil {
+	free := func(models []*onnx.Model) ([]*onnx.Model, error) { return m.freeBatches(ctx, models) }
+	if m.p, err = m.a.prepare(m.files, m.f.heads, m.f.mapInput, free); err != nil {
 		return err
 	}
 	heads := headsOf(m.p)
@@ -219,6 +221,7 @@ func (m *merging) showShared() error {
 	}
 	m.result.NeedsData = m.needsData
 	m.a.printf("%s\n", m.result.Shared)
+	m.showBatch()
 	m.a.paragraph("%s", settingsLine(m.o.Settings))
 	if m.f.gates.minShared != nil {
 		m.a.addGate(gateShared(*m.f.gates.minShared, m.result.Shares.FLOPs))
@@ -230,6 +233,9 @@ func (m *merging) showShared() error {
 }
 
 func (m *merging) openEngine() (err error) {
+	if m.engine != nil {
+		return nil
+	}
 	if m.engine, err = m.a.openEngine(m.f.engine); err != nil {
 		return err
 	}

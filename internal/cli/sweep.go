@@ -13,6 +13,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/internal/score"
 	"github.com/onnx-zip/onnx-zip/internal/sweep"
+	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
 	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/spf13/cobra"
@@ -52,6 +53,7 @@ type sweepResult struct {
 	Folder   string             `json:"folder"`
 	Shared   string             `json:"shared"`
 	Engine   string             `json:"engine,omitempty"`
+	Batch    *batchReport       `json:"batch"`
 	Data     *dataReport        `json:"data,omitempty"`
 	Complete bool               `json:"complete"` // every candidate was tried
 	Resumed  int                `json:"resumed"`  // rows that were finished before
@@ -75,7 +77,7 @@ func (a *app) sweep(cmd *cobra.Command, files []string, f *sweepFlags) error {
 
 // run goes through the stages; the earliest that fails decides.
 func (w *sweeping) run(ctx context.Context) error {
-	if err := w.timed("prepare", w.prepare); err != nil {
+	if err := w.timed("prepare", func() error { return w.prepare(ctx) }); err != nil {
 		return err
 	}
 	sets := &datasets{a: w.a, flags: w.f.dataset}
@@ -103,9 +105,10 @@ func (w *sweeping) run(ctx context.Context) error {
 }
 
 // prepare loads and pairs the models and lists the candidates.
-func (w *sweeping) prepare() error {
+func (w *sweeping) prepare(ctx context.Context) error {
 	var err error
-	if w.p, err = w.a.prepare(w.files, w.f.heads, w.f.mapInput); err != nil {
+	free := func(models []*onnx.Model) ([]*onnx.Model, error) { return w.freeBatches(ctx, models) }
+	if w.p, err = w.a.prepare(w.files, w.f.heads, w.f.mapInput, free); err != nil {
 		return err
 	}
 	heads := headsOf(w.p)
@@ -137,6 +140,8 @@ func (w *sweeping) prepare() error {
 	w.a.doc.Settings = sweepSettings{labels(cuts), w.s.budgetList, w.s.methods, w.s.rank, heads, w.f.dataset.samples, w.f.seed,
 		w.f.engine.threads, w.f.engine.batch, w.f.engine.device}
 	w.a.printf("%s\n", w.out.Shared)
+	w.showBatch()
+	w.out.Batch = w.result.Batch
 	return nil
 }
 
