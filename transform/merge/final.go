@@ -79,8 +79,8 @@ func (f finalFinder) makes(n *onnx.Node) bool {
 	return contracts(f.ix, n) || n.GetOpType() == "Gather" && f.s.param(f.i, n, 0) != nil
 }
 
-// learned reports whether a node contracts features, and not with numbers that all models were given alike (the
-// bins of a detector's box distribution).
+// learned reports whether a node contracts features, and not to one expected value by numbers that all models were
+// given alike (the bins of a detector's box distribution).
 func (f finalFinder) learned(n *onnx.Node) bool {
 	if !contracts(f.ix, n) {
 		return false
@@ -94,7 +94,8 @@ func (f finalFinder) learned(n *onnx.Node) bool {
 		if f.s.Models[0].Index.Initializer(v) == nil {
 			continue
 		}
-		if params++; !f.s.equalParam(v) {
+		params++
+		if dims := f.s.Models[0].Index.Initializer(v).GetDims(); len(dims) > 1 && dims[0] != 1 || !f.s.equalParam(v) {
 			return true
 		}
 	}
