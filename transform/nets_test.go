@@ -43,7 +43,7 @@ type writer struct {
 	count        int
 	cur          string // the current value
 	n, s         int    // its channels and positions
-	doubled      bool   // a feature has two channels: cutting between them, or a tie to single ones, pins it
+	doubled      bool   // features have two channels, or lie in groups: cutting between them, or a tie to single ones, pins them
 }
 
 func (w *writer) name(kind string) string {
@@ -185,6 +185,7 @@ var zipSteps = []step{
 var permuteSteps = []step{
 	{"attention", single, attention},
 	{"grouped", always, grouped},
+	{"grouped-query attention", single, groupedQueries},
 	{"softmax over channels", always, func(w *writer, a, b int) { w.cur = w.op("Softmax", w.cur, "axis=1") }},
 	{"mean over channels", always, func(w *writer, a, b int) {
 		w.cur = w.op("Sub", w.cur+", "+w.op("ReduceMean", w.cur, "axes=[1]"), "")
@@ -199,7 +200,7 @@ func grouped(w *writer, a, b int) {
 	groups, inside := 2+a%2, 1+b%3
 	in, out := groups*2, groups*inside
 	h := w.op("Tanh", w.conv(w.cur, w.n, in, 1), "")
-	w.doubled = false
+	w.doubled = true // cutting between the groups pins them
 	bias := w.init(fmt.Sprint(out), -0.5, 0.5)
 	if a%4 < 2 {
 		w.cur, w.n = w.op("Conv", h+", "+w.init(fmt.Sprintf("%d,2,3,3", out))+", "+bias, fmt.Sprintf("group=%d, kernel_shape=[3,3], pads=[1,1,1,1]", groups)), out
@@ -236,6 +237,34 @@ func attention(w *writer, a, b int) {
 	if b%2 == 0 {
 		o = w.op("LayerNormalization", w.op("Add", o+", "+tokens, "")+", "+w.init(fmt.Sprint(w.n), 0.5, 1.5)+", "+w.init(fmt.Sprint(w.n), -1, 1), "axis=-1")
 	}
+	w.cur = w.op("Reshape", w.op("Transpose", o, "perm=[0,2,1]")+", "+w.ints(4, w.n, w.s, w.s), "")
+}
+
+// groupedQueries is an attention of 4 or 6 query heads of 4 features, of which 2 or 3 share a head of keys and
+// values. The halves of a head may be treated differently, as rotary embeddings do.
+func groupedQueries(w *writer, a, b int) {
+	const inside, shared = 4, 2
+	copies := 2 + a%2
+	heads, positions := shared*copies, w.s*w.s
+	tokens := w.op("Transpose", w.op("Reshape", w.cur+", "+w.ints(4, w.n, positions), ""), "perm=[0,2,1]")
+	split := func(n int, rotate bool) string {
+		h := w.op("Reshape", w.linear(tokens, w.n, n*inside)+", "+w.ints(4, positions, n, inside), "")
+		h = w.op("Transpose", h, "perm=[0,2,1,3]")
+		if rotate {
+			lo, hi := w.name("v"), w.name("v")
+			w.nodes = append(w.nodes, fmt.Sprintf("%s, %s = Split(%s) {axis=3}", lo, hi, h))
+			h = w.op("Add", h+", "+w.op("Concat", w.op("Neg", hi, "")+", "+lo, "axis=3"), "")
+		}
+		if n == heads {
+			return h
+		}
+		h = w.op("Expand", w.op("Unsqueeze", h+", "+w.ints(2), "")+", "+w.ints(4, n, copies, positions, inside), "")
+		return w.op("Reshape", h+", "+w.ints(4, heads, positions, inside), "")
+	}
+	q, k, v := split(heads, b%2 == 0), split(shared, b%2 == 0), split(shared, false)
+	p := w.op("Softmax", w.op("MatMul", q+", "+w.op("Transpose", k, "perm=[0,1,3,2]"), ""), "axis=-1")
+	o := w.op("Transpose", w.op("MatMul", p+", "+v, ""), "perm=[0,2,1,3]")
+	o = w.linear(w.op("Reshape", o+", "+w.ints(4, positions, heads*inside), ""), heads*inside, w.n)
 	w.cur = w.op("Reshape", w.op("Transpose", o, "perm=[0,2,1]")+", "+w.ints(4, w.n, w.s, w.s), "")
 }
 

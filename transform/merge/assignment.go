@@ -167,6 +167,10 @@ func (as Assignments) mapAxis(layout space.Layout, model, models, size int) axis
 			m.width += seg.Size
 			continue
 		}
+		if seg.Part == space.RepeatedPart {
+			m.addRepeated(a, seg, first)
+			continue
+		}
 		for p := range seg.Size {
 			f, inner := p/seg.Inner, p%seg.Inner
 			m.to = append(m.to, m.width+a.Of[first+f]*seg.Inner+inner)
@@ -191,6 +195,17 @@ func (m *axisMap) addHeads(a Assignment, seg space.Segment, first int) {
 	m.width += seg.Size
 }
 
+// addRepeated lays an axis that holds each head's features several times: all copies go where the features go.
+func (m *axisMap) addRepeated(a Assignment, seg space.Segment, first int) {
+	d := seg.Stretch
+	for p := range seg.Size {
+		f := first + p/(seg.Inner*d)*d + p%d
+		m.to = append(m.to, m.width+a.Of[f]/d*seg.Inner*d+p/d%seg.Inner*d+a.Of[f]%d)
+		m.coef = append(m.coef, a.Coef[f])
+	}
+	m.width += seg.Size
+}
+
 // insideGroups reorders axis 1 of a grouped convolution's filters, v of the given dims: the features inside the
 // group that a position along axis 0 belongs to. The groups themselves stay: axis 0 carries them along.
 func (as Assignments) insideGroups(v []float64, dims []int64, seg space.Segment, model, models int, weighted bool) []float64 {
@@ -204,7 +219,7 @@ func (as Assignments) insideGroups(v []float64, dims []int64, seg space.Segment,
 	out := make([]float64, len(v))
 	for r := range rows {
 		for p := range n {
-			f := r*seg.Space.Heads/rows*n + p
+			f := r*(seg.Space.Dim/n)/rows*n + p
 			dst := out[(r*n+m.to[f]%n)*inner:][:inner]
 			c := 1.0
 			if weighted {

@@ -150,8 +150,20 @@ func (a *analyzer) export(axes []axis, value string, spaces map[*block]*Space, o
 				spaces[r.b] = s
 				out.Spaces = append(out.Spaces, s)
 			}
-			layouts[k] = append(layouts[k], Segment{Space: s, Size: r.positions(), Inner: r.inner, Part: r.part})
+			layouts[k] = append(layouts[k], segment(s, r))
 		}
 	}
 	return layouts
+}
+
+// segment is a run of a block as others see it.
+func segment(s *Space, r run) Segment {
+	seg := Segment{Space: s, Size: r.positions(), Inner: r.inner, Part: r.part}
+	switch r.part {
+	case HeadPart:
+		seg.Inner *= r.b.unit()
+	case RepeatedPart:
+		seg.Stretch = r.b.partSize(InsidePart)
+	}
+	return seg
 }

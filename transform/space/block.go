@@ -180,7 +180,7 @@ func (a *analyzer) unify(x, y axis, why Reason) {
 	for !cx.done() && !cy.done() {
 		p, q := cx.head(), cy.head()
 		switch {
-		case p.many && q.many && p.part == q.part && p.inner == q.inner && p.b != nil && q.b != nil && tieParts(p, q):
+		case p.many && q.many && p.part == q.part && p.b != nil && q.b != nil && tieParts(p, q):
 			cx.pop()
 			cy.pop()
 		case p.many || q.many:
@@ -188,19 +188,19 @@ func (a *analyzer) unify(x, y axis, why Reason) {
 			restrictAll(cx.rest(), Pinned, why)
 			restrictAll(cy.rest(), Pinned, why)
 			return
+		case len(cx.runs) == 1 && len(cy.runs) == 1 && fixInside(p, q):
+			return
 		case p.positions() < 0 || q.positions() < 0:
 			pinTied(cx.rest(), cy.rest(), why)
 			return
 		case p.b == nil || q.b == nil:
 			n := min(p.positions(), q.positions())
-			if !fixInside(p, q) {
-				pinTied(axis{p}, axis{q}, why)
-			}
+			pinTied(axis{p}, axis{q}, why)
 			if !a.drop(cx, n) || !a.drop(cy, n) {
 				pinTied(cx.rest(), cy.rest(), why)
 				return
 			}
-		case p.inner == q.inner && p.part == q.part && p.part != Whole && tieParts(p, q):
+		case p.part == q.part && p.part != Whole && tieParts(p, q):
 			cx.pop()
 			cy.pop()
 		case p.inner != q.inner || p.part != Whole || q.part != Whole:
@@ -256,7 +256,7 @@ func (a *analyzer) drop(c *cursor, n int) bool {
 type cursor struct{ runs axis } // what is ahead, the nearest last
 
 func newCursor(x axis) *cursor {
-	c := &cursor{runs: slices.Clone(x)}
+	c := &cursor{runs: resolve(x)} // aligned neighbours are one run
 	slices.Reverse(c.runs)
 	return c
 }

@@ -10,10 +10,12 @@ type heads struct {
 	inside bool // the order inside is fixed
 }
 
-// headGroup is a union-find forest of blocks whose heads correspond one to one.
+// headGroup is a union-find forest of blocks whose heads correspond. Most have as many heads as there are units;
+// where several query heads share a head of keys and values, a unit holds all of them, which move as a whole.
 type headGroup struct {
 	parent *headGroup
-	fixed  bool // the heads keep their order: they stand for positions that mean the same in every model
+	units  int
+	fixed  bool // the units keep their order: they stand for positions that mean the same in every model
 }
 
 func (g *headGroup) find() *headGroup {
@@ -54,6 +56,7 @@ func (b *block) shareHeads(other *block) {
 func uniteHeads(x, y *block) {
 	if g, h := x.heads.group.find(), y.heads.group.find(); g != h {
 		h.parent = g
+		g.units = gcd(g.units, h.units)
 		g.fixed = g.fixed || h.fixed
 	}
 }
@@ -69,7 +72,7 @@ func intoGroups(x axis, count int, why Reason) (b *block, ok bool) {
 		return nil, false
 	}
 	if b.heads == nil {
-		b.heads = &heads{count: count, group: &headGroup{}}
+		b.heads = &heads{count: count, group: &headGroup{units: count}}
 	}
 	b.restrict(Permute, why)
 	return b, true
@@ -86,46 +89,67 @@ func divide(x axis, count, size int) (head, inside axis, ok bool) {
 		return nil, nil, false
 	}
 	if b.heads == nil {
-		b.heads = &heads{count: count, group: &headGroup{}}
+		b.heads = &heads{count: count, group: &headGroup{units: count}}
 	}
 	b.restrict(Permute, Reason{Text: "is divided into heads, which move as a whole"})
 	return axis{{b: b, inner: 1, part: HeadPart}}, axis{{b: b, inner: 1, part: InsidePart}}, true
 }
 
-// joins reports whether an outer axis of heads and an inner one of features make a whole block again: that of
-// the features, if its heads are the outer axis's.
-func joins(outer, inner run) bool {
-	if outer.b == nil || inner.b == nil || outer.part != HeadPart || inner.part != InsidePart || outer.inner != 1 {
-		return false
+// unit is the number of heads that move as a whole.
+func (b *block) unit() int { return b.heads.count / b.heads.group.find().units }
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// join lays an outer axis of heads and an inner one of the features inside on one axis: the whole block of the
+// features, if its heads correspond to the outer axis's. Where several of those share a head of the block, its
+// features are there several times.
+func join(outer, inner run) (whole run, ok bool) {
+	if outer.b == nil || inner.b == nil || outer.part != HeadPart || inner.part != InsidePart || inner.inner != 1 {
+		return run{}, false
 	}
 	x, y := outer.b.find(), inner.b.find()
-	return x.heads.count == y.heads.count && x.heads.group.find() == y.heads.group.find()
+	count := x.heads.count * outer.inner
+	switch {
+	case x.heads.group.find() != y.heads.group.find() || count%y.heads.count != 0:
+		return run{}, false
+	case count == y.heads.count:
+		return run{b: y, inner: 1}, true
+	}
+	return run{b: y, inner: count / y.heads.count, part: RepeatedPart}, true
 }
 
 // tieParts ties the same part of two divided blocks; false where they do not fit.
 func tieParts(p, q run) bool {
 	x, y := p.b.find(), q.b.find()
-	if x.heads.count != y.heads.count {
-		return false
-	}
-	if p.part == HeadPart {
+	switch {
+	case p.part == HeadPart && x.heads.count*p.inner == y.heads.count*q.inner:
 		uniteHeads(x, y)
 		return true
-	}
-	if x.size != y.size || x.parts != nil || y.parts != nil {
+	case p.inner != q.inner || p.part == HeadPart:
+		return false
+	case p.part == InsidePart && x.heads.count != y.heads.count && x.partSize(InsidePart) == y.partSize(InsidePart):
+		x.fixInside() // several heads of one follow the order inside one of the other
+		y.fixInside()
+		return true
+	case x.heads.count != y.heads.count || x.size != y.size || x.parts != nil || y.parts != nil:
 		return false
 	}
 	union(x, y)
 	return true
 }
 
-// fixInside reports whether one of two runs counts the features inside heads, and the other aligned positions
-// of the same number: their order then is fixed, and the tie is no reason to pin.
+// fixInside reports whether one of two runs counts the features inside heads, and the other as many aligned
+// positions (if their number is known): their order then is fixed, and the tie is no reason to pin.
 func fixInside(p, q run) bool {
 	if q.b != nil {
 		p, q = q, p
 	}
-	if p.b == nil || p.part != InsidePart || p.positions() != q.positions() {
+	if p.b == nil || q.b != nil || p.part != InsidePart || q.size >= 0 && p.positions() != q.size {
 		return false
 	}
 	p.b.fixInside()
@@ -137,8 +161,8 @@ func (a *analyzer) exportHeads(s *Space, b *block) {
 	if b.heads == nil {
 		return
 	}
-	s.Heads, s.InsideFixed = b.heads.count, b.heads.inside
 	g := b.heads.group.find()
+	s.Heads, s.InsideFixed = g.units, b.heads.inside || b.unit() > 1
 	if a.groups == nil {
 		a.groups = map[*headGroup]int{}
 	}

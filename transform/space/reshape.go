@@ -23,6 +23,11 @@ func product(axes []axis) (axis, bool) {
 // times is the product of an outer and an inner axis.
 func times(outer, inner axis) (axis, bool) {
 	no, ni := outer.positions(), inner.positions()
+	if no > 0 && ni > 0 && len(outer) == 1 && len(inner) == 1 {
+		if whole, ok := join(outer[0], inner[0]); ok {
+			return axis{whole}, true
+		}
+	}
 	switch {
 	case ni == 1 && inner.isAligned():
 		return outer, true
@@ -35,14 +40,15 @@ func times(outer, inner axis) (axis, bool) {
 		return aligned(no * ni), true
 	case no < 0 || ni < 0:
 		return nil, false
-	case len(outer) == 1 && len(inner) == 1 && joins(outer[0], inner[0]):
-		return axis{{b: inner[0].b, inner: inner[0].inner}}, true
 	case inner.isAligned():
 		out := make(axis, len(outer))
 		for i, r := range outer {
-			if r.b == nil {
+			switch {
+			case r.b == nil:
 				r.size *= ni
-			} else {
+			case r.part == RepeatedPart:
+				return nil, false
+			default:
 				r.inner *= ni
 			}
 			out[i] = r
@@ -117,7 +123,7 @@ func dropInner(x axis, rest int) (axis, bool) {
 		switch {
 		case r.b == nil && r.size%rest == 0:
 			r.size /= rest
-		case r.b != nil && r.inner%rest == 0:
+		case r.b != nil && r.inner%rest == 0 && (r.part != RepeatedPart || rest == 1):
 			r.inner /= rest
 		default:
 			return nil, false
@@ -208,7 +214,7 @@ func layBatch(axes []axis, in, out []dim, result []axis) bool {
 	switch {
 	case len(in) == 2 && len(out) == 1 && in[0].size < 0 && out[0].size < 0:
 		x, heads := resolve(axes[0]), slices.Clone(resolve(axes[1]))
-		if !x.isAligned() || len(heads) != 1 || heads[0].part != HeadPart || heads[0].many || heads[0].inner != 1 {
+		if !x.isAligned() || len(heads) != 1 || heads[0].part != HeadPart || heads[0].many {
 			return false
 		}
 		heads[0].many = true
@@ -216,7 +222,7 @@ func layBatch(axes []axis, in, out []dim, result []axis) bool {
 		return true
 	case len(in) == 1 && len(out) == 2 && out[0].size < 0:
 		heads := slices.Clone(resolve(axes[0]))
-		if len(heads) != 1 || !heads[0].many || heads[0].b.find().heads.count != out[1].size {
+		if len(heads) != 1 || !heads[0].many || heads[0].b.find().heads.count*heads[0].inner != out[1].size {
 			return false
 		}
 		heads[0].many = false
@@ -233,10 +239,11 @@ func joinLast(axes []axis, out dim) (whole axis, ok bool) {
 		return nil, false
 	}
 	x, y := resolve(axes[len(axes)-2]), resolve(axes[len(axes)-1])
-	if len(x) != 1 || len(y) != 1 || !joins(x[0], y[0]) || out.size != y[0].b.find().size {
+	if len(x) != 1 || len(y) != 1 {
 		return nil, false
 	}
-	return axis{{b: y[0].b, inner: 1}}, true
+	r, ok := join(x[0], y[0])
+	return axis{r}, ok && r.positions() == out.size
 }
 
 func groupable(in, out []dim) bool { return in[0].size > 0 && out[0].size > 0 }

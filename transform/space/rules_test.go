@@ -34,7 +34,8 @@ type ruleCase struct {
 
 // ruleCases reads the table. The spaces are listed in the graph's order, each with mode, number of features
 // and members: VALUE.AXIS, behind it @OFFSET where the space is a segment of the axis, ×N where each feature
-// has N positions, /heads and /inside on the two axes of a space with heads, /group on axis 1 of grouped filters, :out or :in for the role of a parameter's axis. Lines with < are the reasons.
+// has N positions, /heads and /inside on the two axes of a space with heads, /group on axis 1 of grouped filters,
+// /repeated where heads have several copies, :out or :in for the role of a parameter's axis. Lines with < are the reasons.
 func ruleCases(t testing.TB) (head string, cases []ruleCase) {
 	data, err := os.ReadFile("testdata/rules.txt")
 	if err != nil {
@@ -175,7 +176,7 @@ func addMembers(a *Analysis, v string, members map[*Space][]string) {
 				if len(l) > 1 {
 					m += fmt.Sprintf("@%d", at)
 				}
-				m += [...]string{Whole: "", HeadPart: "/heads", InsidePart: "/inside", GroupPart: "/group"}[seg.Part]
+				m += [...]string{Whole: "", HeadPart: "/heads", InsidePart: "/inside", GroupPart: "/group", RepeatedPart: "/repeated"}[seg.Part]
 				if seg.Inner > 1 {
 					m += fmt.Sprintf("×%d", seg.Inner)
 				}

@@ -89,6 +89,9 @@ const (
 	// GroupPart is axis 1 of a grouped convolution's filters: it counts the features inside that group (head)
 	// of the space which the position along axis 0 belongs to.
 	GroupPart
+	// RepeatedPart is an axis that counts all features, those of each head several times in a row (what an attention
+	// makes whose query heads share values): position p is feature p % d of head p / (Inner·d), where d = Stretch.
+	RepeatedPart
 )
 
 // Segment is a run of positions along an axis. Position p of it is feature p / Inner of Space (its head
@@ -98,6 +101,8 @@ type Segment struct {
 	Size  int    // number of positions; -1 where unknown (aligned or pinned axes only)
 	Inner int    // positions per feature, 1 for aligned runs
 	Part  Part
+	// Stretch, of a RepeatedPart, is the number of features that are repeated as a whole.
+	Stretch int
 }
 
 // Layout is what an axis holds, in order.
@@ -117,7 +122,7 @@ func (l Layout) Aligned() bool {
 // reordered by an index along this axis.
 func (l Layout) Divided() bool {
 	for _, s := range l {
-		if s.Space != nil && s.Part != Whole {
+		if s.Space != nil && (s.Part == HeadPart || s.Part == InsidePart) {
 			return true
 		}
 	}
