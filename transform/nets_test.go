@@ -261,8 +261,16 @@ func groupedQueries(w *writer, a, b int) {
 		h = w.op("Expand", w.op("Unsqueeze", h+", "+w.ints(2), "")+", "+w.ints(4, n, copies, positions, inside), "")
 		return w.op("Reshape", h+", "+w.ints(4, heads, positions, inside), "")
 	}
-	q, k, v := split(heads, b%2 == 0), split(shared, b%2 == 0), split(shared, false)
-	p := w.op("Softmax", w.op("MatMul", q+", "+w.op("Transpose", k, "perm=[0,1,3,2]"), ""), "axis=-1")
+	values := shared
+	if a%3 == 0 { // values of their own for each query head
+		values = heads
+	}
+	q, k, v := split(heads, b%2 == 0), split(shared, b%2 == 0), split(values, false)
+	s := w.op("MatMul", q+", "+w.op("Transpose", k, "perm=[0,1,3,2]"), "")
+	if b%3 == 0 { // a scale for each query head
+		s = w.op("Mul", s+", "+w.init(fmt.Sprintf("%d,1,1", heads), 0.5, 1.5), "")
+	}
+	p := w.op("Softmax", s, "axis=-1")
 	o := w.op("Transpose", w.op("MatMul", p+", "+v, ""), "perm=[0,2,1,3]")
 	o = w.linear(w.op("Reshape", o+", "+w.ints(4, positions, heads*inside), ""), heads*inside, w.n)
 	w.cur = w.op("Reshape", w.op("Transpose", o, "perm=[0,2,1]")+", "+w.ints(4, w.n, w.s, w.s), "")
