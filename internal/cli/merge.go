@@ -27,6 +27,7 @@ type merging struct {
 	sources []source
 	scorer  scorer
 	program *score.Program // nil without --score
+	choice  *choosing      // with --until auto or --budget auto
 
 	needsData bool
 	dataFiles []headed
@@ -65,6 +66,7 @@ type mergeResult struct {
 	HeldOut    *heldOutReport     `json:"held_out_samples,omitempty"`
 	Score      *scoreReport       `json:"score,omitempty"`
 	Controls   []controlRow       `json:"controls,omitempty"`
+	Choice     *choiceReport      `json:"choice,omitempty"`
 	Output     string             `json:"output,omitempty"`   // the file that was written
 	Rejected   string             `json:"rejected,omitempty"` // where a refused model was saved
 	ReportFile string             `json:"report_file,omitempty"`
@@ -84,12 +86,15 @@ func (m *merging) checkFlags(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if f.budget != "" {
+	if m.choice, err = f.choosing(s); err != nil {
+		return err
+	}
+	if f.budget != "" && f.budget != auto {
 		if s.Budget, err = transform.ParseBudget(f.budget); err != nil {
 			return err
 		}
 	}
-	if len(m.files) < 2 && !(s.Budget > 0 && s.Budget < 1) {
+	if len(m.files) < 2 && !(s.Budget > 0 && s.Budget < 1 || f.budget == auto) {
 		return usage("arguments", "2 model files or more are needed, %d given", len(m.files)).
 			WithHint("onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx; one model can be shrunk by --budget 0.5x")
 	}
@@ -108,7 +113,7 @@ func (m *merging) checkFlags(cmd *cobra.Command) error {
 	if len(f.test) == 0 && (f.gates.maxDrop != nil || f.gates.minJoint != nil) {
 		return usage("gate_needs_test", "--max-drop and --min-joint need labelled data").WithHint("give it with --test FILE.npz, or use --min-agreement")
 	}
-	m.o = transform.Options{Settings: s, Until: f.until, Batch: f.engine.batch, Workers: f.engine.threads, Controls: !f.noControls && s.Refit == "ls", Joint: f.joint}
+	m.o = transform.Options{Settings: s, Until: f.fixedCut(), Batch: f.engine.batch, Workers: f.engine.threads, Controls: !f.noControls && s.Refit == "ls", Joint: f.joint}
 	m.o.Refit.Batch, m.o.Refit.Workers, m.o.Refit.Scratch = f.engine.batch, f.engine.threads, f.scratch
 	m.o.Refit.Memory, err = parseSize("memory", f.memory)
 	return err
@@ -155,6 +160,11 @@ func (m *merging) run(ctx context.Context) error {
 		m.a.printf("dry run: everything fits; %s would be written\n", m.f.output)
 		return nil
 	}
+	if m.choice != nil {
+		if err := m.timed("choose", func() error { return m.choose(ctx) }); err != nil {
+			return err
+		}
+	}
 	if err := m.merge(ctx); err != nil {
 		return err
 	}
@@ -180,7 +190,7 @@ func (m *merging) prepare(ctx context.Context) error {
 	if err := m.settleBase(heads); err != nil {
 		return err
 	}
-	m.a.doc.Settings = mergeSettings{m.o.Settings, m.o.Until, heads, m.f.dataset.samples, m.f.engine.threads, m.f.engine.batch, m.f.engine.device}
+	m.noteSettings()
 	if m.o.Rename, err = parseRename(m.f.rename, heads); err != nil {
 		return err
 	}
@@ -193,10 +203,19 @@ func (m *merging) prepare(ctx context.Context) error {
 	if m.trunk, err = m.p.Trunk(m.o); err != nil {
 		return err
 	}
-	if m.needsData, err = m.p.NeedsData(m.o); err != nil {
+	o := m.o
+	if m.f.budget == auto {
+		o.Budget = 1 // widths that change have to be matched
+	}
+	if m.needsData, err = m.p.NeedsData(o); err != nil {
 		return err
 	}
 	return m.showShared()
+}
+
+// noteSettings puts the resolved settings into the document.
+func (m *merging) noteSettings() {
+	m.a.doc.Settings = mergeSettings{m.o.Settings, m.o.Until, headsOf(m.p), m.f.dataset.samples, m.f.engine.threads, m.f.engine.batch, m.f.engine.device}
 }
 
 // settleBase names the head whose trunk is kept, where one is.

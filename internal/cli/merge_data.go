@@ -141,6 +141,8 @@ func (m *merging) look(ctx context.Context) error {
 // heldOut are the samples that judge agreement: those that the refit did not see, all where they are few.
 func (m *merging) heldOut() (data.Source, string, error) {
 	switch {
+	case m.choice != nil && m.choice.held.second != nil:
+		return m.choice.held.second, m.choice.held.what, nil
 	case m.calib != nil:
 		index := transform.HeldOutSamples(m.calib.Samples())
 		if len(index) == 0 {

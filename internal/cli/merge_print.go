@@ -162,5 +162,5 @@ func refitErrors(r *transform.RefitReport) string {
 }
 
 func stageOrder(stage string) int {
-	return slices.Index([]string{"prepare", "read_data", "look_at_data", "capture", "match", "merge", "refit", "controls", "verify", "evaluate", "score"}, stage)
+	return slices.Index([]string{"prepare", "read_data", "look_at_data", "choose", "capture", "match", "merge", "refit", "controls", "verify", "evaluate", "score"}, stage)
 }

@@ -209,9 +209,12 @@ func (m *merging) pageSettings() []report.Pair {
 		}
 		return "all"
 	}
-	pairs := []report.Pair{{Name: "method", Value: settingsLine(s)}, {Name: "cut (--until)", Value: cmp.Or(m.f.until, "none: all that can be shared")}}
+	pairs := []report.Pair{{Name: "method", Value: settingsLine(s)}, {Name: "cut (--until)", Value: cmp.Or(m.o.Until, "none: all that can be shared")}}
 	if s.Budget > 0 {
 		pairs = append(pairs, report.Pair{Name: "budget", Value: fmt.Sprintf("%gx the FLOPs of one source", s.Budget)})
+	}
+	if c := m.result.Choice; c != nil && c.Chosen != nil {
+		pairs = append(pairs, report.Pair{Name: "chosen", Value: fmt.Sprintf("%s, of %s; goals: %s", c.Chosen.Name, plural(len(c.Tried), "merge"), cmp.Or(strings.Join(c.Goals, ", "), "none"))})
 	}
 	if d := m.result.Data; d != nil {
 		pairs = append(pairs, report.Pair{Name: "calibration samples", Value: fmt.Sprintf("%d (asked for: %s)", d.Samples, all(m.f.dataset.samples))})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 
 	"github.com/onnx-zip/onnx-zip/eval"
@@ -77,12 +78,7 @@ func (m *merging) keepRejected(refusal error) error {
 
 // evaluate measures agreement without labels and, with test data, accuracy.
 func (m *merging) evaluate(ctx context.Context, file *onnx.Model) error {
-	for i := range m.sources {
-		s := &m.sources[i]
-		for k, out := range m.p.Sources.Models[i].Index.Graph.GetOutput() {
-			s.Pairs = append(s.Pairs, eval.Pair{Head: s.Head, Merged: m.res.Merged.Outputs[i][k], Source: out.GetName()})
-		}
-	}
+	m.pairOutputs(m.res)
 	src, what, err := m.heldOut()
 	if err != nil {
 		return err
@@ -112,24 +108,26 @@ func (m *merging) tasks() []eval.Task {
 	return tasks
 }
 
-// judge applies the gates and the verdict to the figures.
+// judge applies the gates and the verdict to the figures. What was chosen by its goals keeps them on the data that it was
+// chosen by; that it does not on the rest is a warning.
 func (m *merging) judge() {
 	g := m.f.gates
-	if g.maxDrop != nil {
-		m.a.addGate(gateDrop(*g.maxDrop, m.result.Scores.Tasks))
-	}
-	if g.minJoint != nil {
-		joint := gate{Name: "min-joint", Limit: *g.minJoint, Detail: "there is no joint accuracy: " + m.result.Scores.JointSkipped}
-		if m.result.Scores.Joint != nil {
-			joint = gateJoint(*g.minJoint, m.result.Scores.Joint.Value)
+	reported := m.goalGates(m.result.Scores, m.result.Agreement, m.result.Score)
+	switch {
+	case m.choice == nil || m.choice.gates == nil:
+		for _, one := range reported {
+			m.a.addGate(one)
 		}
-		m.a.addGate(joint)
-	}
-	if g.minAgreement != nil {
-		m.a.addGate(gateAgreement(*g.minAgreement, topRows(m.result.Agreement)))
-	}
-	if g.scoreLimit != nil {
-		m.a.addGate(gateScore(*g.scoreLimit, m.result.Score))
+	default:
+		m.choice.noteReported(m.result.Scores)
+		for _, one := range m.choice.gates {
+			m.a.addGate(one)
+		}
+		for _, one := range reported {
+			if !one.Passed {
+				m.a.warn(warning{Code: "goal_not_confirmed", Message: fmt.Sprintf("--%s was kept on the data that chose this merge, but not on the rest: %s", one.Name, one.Detail), Head: one.Head})
+			}
+		}
 	}
 	if g.beatsControl && m.needsData { // an exact merge has nothing to beat
 		m.a.addGate(gateControl(&m.res.Report))
@@ -138,4 +136,26 @@ func (m *merging) judge() {
 		m.a.addGate(gateStrict(m.a.doc.Warnings, g.allow))
 	}
 	m.a.doc.Verdict, m.a.doc.Reason = verdict(&m.result)
+}
+
+// goalGates are the gates that figures of quality are held against, those that were asked for.
+func (m *merging) goalGates(s *scores, agreement []agreementRow, score *scoreReport) (out []gate) {
+	g := m.f.gates
+	if g.maxDrop != nil {
+		out = append(out, gateDrop(*g.maxDrop, s.Tasks))
+	}
+	if g.minJoint != nil {
+		joint := gate{Name: "min-joint", Limit: *g.minJoint, Detail: "there is no joint accuracy: " + s.JointSkipped}
+		if s.Joint != nil {
+			joint = gateJoint(*g.minJoint, s.Joint.Value)
+		}
+		out = append(out, joint)
+	}
+	if g.minAgreement != nil {
+		out = append(out, gateAgreement(*g.minAgreement, topRows(agreement)))
+	}
+	if g.scoreLimit != nil {
+		out = append(out, gateScore(*g.scoreLimit, score))
+	}
+	return out
 }

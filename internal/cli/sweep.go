@@ -6,10 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/onnx-zip/onnx-zip/calibrate"
-	"github.com/onnx-zip/onnx-zip/eval"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/internal/score"
 	"github.com/onnx-zip/onnx-zip/internal/sweep"
@@ -28,8 +25,7 @@ type sweeping struct {
 	keys       []string // by candidate
 	journal    *sweep.Journal
 	shared     *transform.Shared
-	tasks      []eval.Task
-	ref        *reference
+	yard       yardstick
 	kept       map[string]*transform.Result // by key: models of the front so far, with --keep
 	out        sweepResult
 }
@@ -293,24 +289,11 @@ func (w *sweeping) all(ctx context.Context) error {
 
 // addSources judges the sources: each alone is a row.
 func (w *sweeping) addSources(ctx context.Context) error {
-	side, err := w.p.SideBySide(nil)
-	if err != nil {
+	if err := w.timed("evaluate", func() (err error) {
+		w.yard, err = w.yardstickOf(ctx, w.scorer)
 		return err
-	}
-	for i := range w.sources {
-		s := &w.sources[i]
-		for k, out := range w.p.Sources.Models[i].Index.Graph.GetOutput() {
-			s.Pairs = append(s.Pairs, eval.Pair{Head: s.Head, Merged: side.Outputs[i][k], Source: out.GetName()})
-		}
-	}
-	w.tasks = w.merging.tasks()
-	if len(w.scorer.tests) > 0 {
-		if err := w.timed("evaluate", func() (err error) {
-			w.ref, err = w.scorer.reference(ctx, w.tasks, w.sources)
-			return err
-		}); err != nil {
-			return err
-		}
+	}); err != nil {
+		return err
 	}
 	var rows []sweep.Row
 	var params, flops int64
@@ -320,8 +303,8 @@ func (w *sweeping) addSources(ctx context.Context) error {
 			return err
 		}
 		row := sweep.Row{Kind: sweep.KindSource, Name: m.Head + " alone", Params: c.Params, FLOPs: c.FLOPs}
-		if w.ref != nil {
-			for _, t := range w.ref.Tasks {
+		if w.yard.ref != nil {
+			for _, t := range w.yard.ref.Tasks {
 				if t.Head == m.Head {
 					row.Tasks = append(row.Tasks, sweep.Task{Head: t.Head, Accuracy: t.Accuracy})
 				}
@@ -340,14 +323,10 @@ func (w *sweeping) addSources(ctx context.Context) error {
 // try makes one candidate and writes down what came out. An error ends the sweep: an interruption, or a folder that
 // cannot be written to.
 func (w *sweeping) try(ctx context.Context, c sweep.Candidate, key string) (sweep.Row, error) {
-	start := time.Now()
-	s := c.Settings
-	row := sweep.Row{Key: key, Kind: c.Kind, Name: c.Name(), Method: c.Method, Until: c.Cut.Until, Cut: c.Cut.Label, TrunkShare: c.Cut.FLOPs,
-		Budget: s.Budget, Settings: &s}
-	res, err := w.make(ctx, c, &row)
-	row.Seconds = time.Since(start).Seconds()
+	row, res, err := w.candidate(ctx, c, w.options(c), w.yard)
+	row.Key = key
 	if ctx.Err() != nil {
-		return row, err
+		return row, ctx.Err()
 	}
 	if err != nil {
 		e := fault.As(err)
@@ -355,48 +334,12 @@ func (w *sweeping) try(ctx context.Context, c sweep.Candidate, key string) (swee
 		if scoring && c.Kind == sweep.KindEnsemble { // the first of all: the program is at fault, not the merge
 			return row, err
 		}
-		row = sweep.Row{Key: key, Kind: row.Kind, Name: row.Name, Method: row.Method, Until: row.Until, Cut: row.Cut, TrunkShare: row.TrunkShare,
-			Budget: row.Budget, Settings: &s, Seconds: row.Seconds, Failed: &sweep.Failure{Kind: fault.NameOf(e.Kind), Code: e.Code, Message: e.Error()}}
 		if again := e.Kind == fault.Usage || e.Kind == fault.Correspondence || e.Kind == fault.Unsupported; !again || scoring {
 			return row, nil // it may go well the next time
 		}
 	}
 	w.hold(row, res)
 	return row, w.journal.Add(row)
-}
-
-// make merges and judges.
-func (w *sweeping) make(ctx context.Context, c sweep.Candidate, row *sweep.Row) (*transform.Result, error) {
-	var src calibrate.Source = w.source()
-	stop := w.a.stderr.busy(c.Name())
-	res, err := w.p.Merge(ctx, w.engine, src, w.options(c))
-	stop()
-	if err != nil {
-		return nil, err
-	}
-	cost := res.Report.Cost
-	row.Params, row.FLOPs, row.ParamsRatio, row.FLOPsRatio = cost.Params, cost.FLOPs, cost.ParamsRatio, cost.FLOPsRatio
-	row.Exact, row.HeldOut = res.Exact, res.Report.HeldOut
-	if r := res.Report.Refit; r != nil {
-		row.Refit, row.SamplesWanted = r.Chosen, r.Enough
-	}
-	if w.program != nil {
-		if row.Score, err = w.scoreModel(ctx, res.Model); err != nil {
-			return nil, err
-		}
-	}
-	if len(w.scorer.tests) == 0 {
-		return res, nil
-	}
-	s, err := w.scorer.againstReference(ctx, res.Model, w.tasks, w.ref)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range s.Tasks {
-		row.Tasks = append(row.Tasks, sweep.Task(t))
-	}
-	row.Joint, row.JointDifference = s.Joint, s.JointDifference
-	return res, nil
 }
 
 // finish marks the front, writes the files and shows the table; err is an interruption or nil.

@@ -31,7 +31,7 @@ func (w *sweeping) print() {
 // table has a row for each model that there is.
 func (w *sweeping) table() *table {
 	heads := headsOf(w.p)
-	labelled := w.ref != nil
+	labelled := w.yard.ref != nil
 	joint := slices.ContainsFunc(w.out.Rows, func(r sweep.Row) bool { return r.Joint != nil })
 	t := &table{left: map[int]bool{3: true, 5: true}}
 	head := []string{"", "FLOPs", "params", "method", "budget", "cut"}
@@ -147,13 +147,13 @@ func secondsCell(r sweep.Row) string {
 // samplesLine says what the figures are of.
 func (w *sweeping) samplesLine() string {
 	var parts []string
-	if w.ref != nil {
+	if w.yard.ref != nil {
 		var counts []string
-		for _, t := range w.ref.Tasks {
+		for _, t := range w.yard.ref.Tasks {
 			counts = append(counts, fmt.Sprintf("%s %d", t.Head, t.Accuracy.N))
 		}
-		if w.ref.Joint.Softmax != nil {
-			counts = append(counts, fmt.Sprintf("joint %d", w.ref.Joint.Softmax.Accuracy.N))
+		if w.yard.ref.Joint.Softmax != nil {
+			counts = append(counts, fmt.Sprintf("joint %d", w.yard.ref.Joint.Softmax.Accuracy.N))
 		}
 		parts = append(parts, "accuracy with 95 % intervals; test samples: "+strings.Join(counts, ", "))
 	} else if n := w.heldOutSamples(); n > 0 {

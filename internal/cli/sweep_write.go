@@ -43,7 +43,7 @@ func (w *sweeping) page() (*report.SweepPage, error) {
 		Title: strings.Join(headsOf(w.p), " + "), Heads: headsOf(w.p), Shared: w.out.Shared, Rank: w.out.Rank, Complete: w.out.Complete, Rows: w.out.Rows,
 		Samples: w.samplesLine(), Command: append([]string{"onnx-zip"}, w.a.args...), Versions: w.pageVersions(),
 	}
-	if w.ref != nil {
+	if w.yard.ref != nil {
 		p.Labelled = true
 	}
 	for _, x := range w.a.doc.Warnings {

@@ -44,6 +44,30 @@ func (t *table) String() string {
 	return b.String()
 }
 
+// withoutEmpty drops the columns that have a heading only.
+func (t *table) withoutEmpty() *table {
+	out := &table{left: map[int]bool{}}
+	for c := range t.rows[0] {
+		filled := false
+		for _, row := range t.rows[1:] {
+			filled = filled || row[c] != ""
+		}
+		if !filled {
+			continue
+		}
+		for i, row := range t.rows {
+			if i == len(out.rows) {
+				out.rows = append(out.rows, nil)
+			}
+			out.rows[i] = append(out.rows[i], row[c])
+		}
+		if t.left[c] {
+			out.left[len(out.rows[0])-1] = true
+		}
+	}
+	return out
+}
+
 // percent is "94.3 %" of a fraction.
 func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
 

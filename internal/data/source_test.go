@@ -118,6 +118,38 @@ func TestSplit(t *testing.T) {
 	refused(t, err, fault.Data, "too few")
 }
 
+// TestHalves: each half has every class in its share, whatever the order of the labels.
+func TestHalves(t *testing.T) {
+	src := ramps(t, -1, 0, 25)
+	labels := make([]int64, 25) // 0 1 2 3 4 0 1 …: a split by position would do as well as one by chance
+	for i := range labels {
+		labels[i] = int64(i % 4)
+	}
+	first, second, err := Halves(src, labels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, half := range map[string][]float64{"first": all(t, first), "second": all(t, second)} {
+		count := map[int64]int{}
+		for _, v := range half {
+			count[labels[int(v)]]++
+		}
+		for class := range int64(4) {
+			if n := count[class]; n < 3 || n > 4 {
+				t.Errorf("the %s half has %d samples of class %d", name, n, class)
+			}
+		}
+	}
+	if first.Samples()+second.Samples() != 25 || first.Samples() != 13 {
+		t.Errorf("%d and %d samples", first.Samples(), second.Samples())
+	}
+	if n, err := Overlap(first, second); n != 0 || err != nil {
+		t.Errorf("%d samples in both halves, %v", n, err)
+	}
+	_, _, err = Halves(src, []int64{1})
+	refused(t, err, fault.Data, "too few")
+}
+
 func TestOverlap(t *testing.T) {
 	a, b := ramps(t, -1, 0, 100), ramps(t, -1, 90, 100)
 	if n, err := Overlap(a, b); n != 10 || err != nil {

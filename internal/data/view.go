@@ -134,3 +134,22 @@ func Split(src Source, every int) (rest, held Source, err error) {
 	}
 	return rest, held, nil
 }
+
+// Halves splits labelled samples in two: of each class, every second one goes to the second half. Both halves keep the
+// order.
+func Halves(src Source, labels []int64) (first, second Source, err error) {
+	var index [2][]int
+	seen := map[int64]int{}
+	for i, label := range labels {
+		half := seen[label] % 2
+		seen[label]++
+		index[half] = append(index[half], i)
+	}
+	if first, err = newView(src, index[0]); err != nil {
+		return nil, nil, err
+	}
+	if second, err = newView(src, index[1]); err != nil {
+		return nil, nil, err
+	}
+	return first, second, nil
+}

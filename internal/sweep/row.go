@@ -31,6 +31,7 @@ type Row struct {
 
 	Tasks           []Task              `json:"tasks,omitempty"`
 	Joint           *eval.Rate          `json:"joint_accuracy,omitempty"`
+	JointSkipped    string              `json:"joint_skipped,omitempty"`           // why there is none
 	JointDifference *eval.Diff          `json:"joint_difference_points,omitempty"` // to the ensemble
 	HeldOut         transform.Judgement `json:"held_out,omitempty"`                // outputs against the sources', without labels
 	Refit           string              `json:"refit,omitempty"`                   // what was kept: ls, repair, none
