@@ -6,16 +6,12 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform/attach"
 	"google.golang.org/protobuf/proto"
 )
 
 // Heads lists the heads of a merged file, by its metadata; nil for a file that onnx-zip has not written.
-func Heads(m *onnx.Model) []string {
-	if list := m.Metadata("onnx_zip.heads"); list != "" {
-		return strings.Split(list, ",")
-	}
-	return nil
-}
+func Heads(m *onnx.Model) []string { return attach.Heads(m) }
 
 // Extract returns one head of a merged file as a model of its own: the trunk with that head, under the source's
 // names of inputs and outputs. Errors: fault.Model for a file that onnx-zip has not written, fault.Usage for an
@@ -31,27 +27,18 @@ func Extract(m *onnx.Model, head string) (*onnx.Model, error) {
 	}
 	out := m.Clone()
 	g := out.Graph()
-	outputs, inputs := sourceNames(m, "output", head), sourceNames(m, "input", head)
+	outputs, inputs := attach.Names(m, "output", head), attach.Names(m, "input", head)
 	g.Output = slices.DeleteFunc(g.Output, func(v *onnx.ValueInfo) bool { return outputs[v.GetName()] == "" })
-	if err := keepNeeded(g); err != nil {
+	if err := attach.KeepNeeded(g); err != nil {
 		return nil, err
 	}
+	g.Input = slices.DeleteFunc(g.Input, func(v *onnx.ValueInfo) bool { return inputs[v.GetName()] == "" })
+	g.ValueInfo = nil
 	renameAll(g, g.Output, outputs)
 	renameAll(g, g.Input, inputs)
 	out.Proto.MetadataProps = headMetadata(m, head)
 	_, err := onnx.NewIndex(g)
 	return out, err
-}
-
-// sourceNames maps the merged names of a head's inputs or outputs to the source's.
-func sourceNames(m *onnx.Model, what, head string) map[string]string {
-	names := map[string]string{}
-	for _, kv := range m.Proto.GetMetadataProps() {
-		if name, ok := strings.CutPrefix(kv.GetKey(), "onnx_zip."+what+"."+head+"."); ok {
-			names[kv.GetValue()] = name
-		}
-	}
-	return names
 }
 
 // renameAll gives inputs or outputs their own names again; inner values of such a name yield.
@@ -65,34 +52,6 @@ func renameAll(g *onnx.Graph, values []*onnx.ValueInfo, names map[string]string)
 		onnx.RenameValue(g, v.GetName(), to)
 		v.Name = proto.String(to)
 	}
-}
-
-// keepNeeded drops nodes, initializers and inputs that no output needs.
-func keepNeeded(g *onnx.Graph) error {
-	ix, err := onnx.NewIndex(g)
-	if err != nil {
-		return err
-	}
-	needed := map[string]bool{}
-	var stack []string
-	for _, v := range g.GetOutput() {
-		stack = append(stack, v.GetName())
-	}
-	nodes := map[*onnx.Node]bool{}
-	for len(stack) > 0 {
-		v := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		needed[v] = true
-		if n := ix.Producer(v); n != nil && !nodes[n] {
-			nodes[n] = true
-			stack = append(stack, onnx.Reads(n)...)
-		}
-	}
-	g.Node = slices.DeleteFunc(g.Node, func(n *onnx.Node) bool { return !nodes[n] })
-	g.Initializer = slices.DeleteFunc(g.Initializer, func(t *onnx.TensorProto) bool { return !needed[t.GetName()] })
-	g.Input = slices.DeleteFunc(g.Input, func(v *onnx.ValueInfo) bool { return !needed[v.GetName()] })
-	g.ValueInfo = nil
-	return nil
 }
 
 // headMetadata is what the sources shared, and the head's own properties under their old names.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
+	"github.com/onnx-zip/onnx-zip/transform/attach"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 )
 
@@ -170,7 +171,7 @@ func (r *run) addedOperators(m *onnx.Model) []string {
 }
 
 // describe writes where the merged file came from into its metadata.
-func (p *Prepared) describe(m *onnx.Model, merged *merge.Merged, o Options) error {
+func (p *Prepared) describe(m *onnx.Model, merged *merge.Merged, t *merge.Trunk, o Options) error {
 	var heads []string
 	for i, src := range p.Sources.Models {
 		for _, row := range p.Sources.Pairing.Inputs {
@@ -186,8 +187,23 @@ func (p *Prepared) describe(m *onnx.Model, merged *merge.Merged, o Options) erro
 		}
 		m.SetMetadata("onnx_zip.source."+src.Head+".sha256", hash)
 	}
-	m.SetMetadata("onnx_zip.heads", strings.Join(heads, ","))
+	m.SetMetadata(attach.HeadsKey, strings.Join(heads, ","))
+	if err := p.describeTrunk(m, t); err != nil {
+		return err
+	}
 	m.SetMetadata("onnx_zip.settings", fmt.Sprintf("method=%s match=%s represent=%s refit=%s alpha=%g beta=%g seed=%d until=%s",
 		o.Method, o.Match, o.Represent, o.Settings.Refit, o.Alpha, o.Beta, o.Seed, o.Until))
 	return nil
+}
+
+// describeTrunk notes where heads read the trunk, so that others can be attached there later.
+func (p *Prepared) describeTrunk(m *onnx.Model, t *merge.Trunk) error {
+	var values []string
+	for _, c := range t.Crossings(p.Sources) {
+		values = append(values, c.Value)
+	}
+	if values == nil {
+		return nil
+	}
+	return attach.SetTrunk(m, values)
 }

@@ -230,7 +230,7 @@ func (r *run) finish(res *Result) error {
 	if err := r.dress(res.Model); err != nil {
 		return err
 	}
-	if err := r.p.describe(res.Model, res.Merged, r.o); err != nil {
+	if err := r.p.describe(res.Model, res.Merged, r.trunk, r.o); err != nil {
 		return err
 	}
 	size, err := cost.AtBatch(res.Model, 1)

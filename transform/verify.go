@@ -44,13 +44,18 @@ func (p *Prepared) Verify(ctx context.Context, e calibrate.Engine, file *onnx.Mo
 			return v.checks, err
 		}
 	}
+	return v.checks, v.failed()
+}
+
+// failed is the first check that was not passed, as an error.
+func (v *verifier) failed() error {
 	for _, c := range v.checks {
 		if !c.Passed {
-			return v.checks, fault.New(fault.Verification, "verification_failed", "%s: output %q deviates by %.2g of its maximum, allowed are %.2g",
+			return fault.New(fault.Verification, "verification_failed", "%s: output %q deviates by %.2g of its maximum, allowed are %.2g",
 				c.Name, c.Output, c.Deviation, c.Limit).WithHint("nothing was written; please report this with the models")
 		}
 	}
-	return v.checks, nil
+	return nil
 }
 
 type verifier struct {

@@ -30,6 +30,8 @@ type Pairing struct {
 	names [][]string                     // number → name in each model
 	group map[*onnx.Node]int             // node of any model → index into Nodes
 	back  []map[*onnx.Node]*[horizon]sig // model → node → what follows it
+
+	anyWidth bool
 }
 
 // Difference is the first place, in topological order, where the models part.
@@ -43,12 +45,15 @@ type Difference struct {
 type Options struct {
 	// MapInput maps, for each model but the first, its input's name to the first model's.
 	MapInput []map[string]string
+	// AnyWidth lets parameters correspond that count other numbers of features: axes 0 and 1 may differ in size,
+	// and so may the contents of integer constants, which hold sizes.
+	AnyWidth bool
 }
 
 // Find pairs the nodes of models. Only mismatching inputs are an error (fault.Correspondence); models
 // that share nothing come back with an empty Nodes and First set.
 func Find(graphs []*onnx.Index, o Options) (*Pairing, error) {
-	p := &Pairing{Graphs: graphs, group: map[*onnx.Node]int{}}
+	p := &Pairing{Graphs: graphs, group: map[*onnx.Node]int{}, anyWidth: o.AnyWidth}
 	for range graphs {
 		p.class = append(p.class, map[string]int{})
 	}
@@ -231,7 +236,7 @@ func (p *Pairing) valuesMatch(x, y string, i int) bool {
 	}
 	tx, ty := p.Graphs[0].Initializer(x), p.Graphs[i].Initializer(y)
 	if tx != nil || ty != nil {
-		return tx != nil && ty != nil && parameterDiff(tx, ty) == ""
+		return tx != nil && ty != nil && p.parameterDiff(tx, ty) == ""
 	}
 	name, ok := p.Value(0, i, x)
 	return ok && name == y
@@ -244,7 +249,7 @@ func (p *Pairing) alike(a, n *onnx.Node, i int) string {
 	if a.GetOpType() != n.GetOpType() || a.GetDomain() != n.GetDomain() {
 		return fmt.Sprintf("%s against %s", a.GetOpType(), n.GetOpType())
 	}
-	if d := attributeDiff(a, n); d != "" {
+	if d := p.attributeDiff(a, n); d != "" {
 		return d
 	}
 	if len(a.GetOutput()) != len(n.GetOutput()) || len(a.GetInput()) != len(n.GetInput()) {
@@ -253,7 +258,7 @@ func (p *Pairing) alike(a, n *onnx.Node, i int) string {
 	for slot, x := range a.GetInput() {
 		tx, ty := p.Graphs[0].Initializer(x), p.Graphs[i].Initializer(n.GetInput()[slot])
 		if tx != nil && ty != nil && !commutative[a.GetOpType()] {
-			if d := parameterDiff(tx, ty); d != "" {
+			if d := p.parameterDiff(tx, ty); d != "" {
 				return d
 			}
 		}
@@ -263,14 +268,14 @@ func (p *Pairing) alike(a, n *onnx.Node, i int) string {
 
 // parameterDiff compares what must be equal in corresponding parameters: type and dims, and the
 // contents of integer tensors, which are shapes and indices rather than weights.
-func parameterDiff(x, y *onnx.TensorProto) string {
+func (p *Pairing) parameterDiff(x, y *onnx.TensorProto) string {
 	if x.GetDataType() != y.GetDataType() {
 		return fmt.Sprintf("%v against %v", onnx.DType(x.GetDataType()), onnx.DType(y.GetDataType()))
 	}
-	if fmt.Sprint(x.GetDims()) != fmt.Sprint(y.GetDims()) {
+	if !p.sameDims(x.GetDims(), y.GetDims()) {
 		return fmt.Sprintf("shape %v against %v", x.GetDims(), y.GetDims())
 	}
-	if d := onnx.DType(x.GetDataType()); d.IsFloat() {
+	if d := onnx.DType(x.GetDataType()); d.IsFloat() || p.anyWidth {
 		return ""
 	}
 	tx, ex := onnx.TensorOf(x)
@@ -281,8 +286,17 @@ func parameterDiff(x, y *onnx.TensorProto) string {
 	return ""
 }
 
+// sameDims compares shapes; where widths may differ, axes 0 and 1 (outputs and inputs of weights) count no more.
+func (p *Pairing) sameDims(x, y []int64) bool {
+	if !p.anyWidth || len(x) != len(y) {
+		return slices.Equal(x, y)
+	}
+	from := min(2, len(x))
+	return slices.Equal(x[from:], y[from:])
+}
+
 // attributeDiff compares attributes by name, whatever their order.
-func attributeDiff(a, n *onnx.Node) string {
+func (p *Pairing) attributeDiff(a, n *onnx.Node) string {
 	names := map[string]bool{}
 	for _, m := range []*onnx.Node{a, n} {
 		for _, at := range m.GetAttribute() {
@@ -296,6 +310,9 @@ func attributeDiff(a, n *onnx.Node) string {
 	sort.Strings(sorted)
 	for _, name := range sorted {
 		x, y := onnx.Attr(a, name), onnx.Attr(n, name)
+		if p.anyWidth && name == "group" && x.GetI() > 1 && y.GetI() > 1 {
+			continue // as many groups as channels
+		}
 		if x == nil || y == nil || !sameAttribute(x, y) {
 			return fmt.Sprintf("attribute %s: %s against %s", name, showAttribute(x), showAttribute(y))
 		}

@@ -1,0 +1,152 @@
+package transform_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/onnx-zip/onnx-zip/calibrate"
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform"
+	"github.com/onnx-zip/onnx-zip/transform/attach"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+)
+
+// edit applies an edit to a merged file, verifies the outcome, and returns it with what was done.
+func edit(t *testing.T, file *onnx.Model, e transform.Edit, src calibrate.Source) (*transform.IntoResult, *transform.Into, []transform.Check) {
+	t.Helper()
+	in, err := transform.PrepareInto(file, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := in.Fit(context.Background(), engine(t), src, transform.IntoOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks, err := in.Verify(context.Background(), engine(t), res.Model, res, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, in, checks
+}
+
+// bitsOf is what a model answers to the first samples, as bytes.
+func bitsOf(t *testing.T, m *onnx.Model, src calibrate.Source, outputs []string) map[string]string {
+	t.Helper()
+	feeds, err := src.Batch(0, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := engine(t).Open(context.Background(), m, calibrate.SessionOptions{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	out, err := s.Run(context.Background(), feeds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bits := map[string]string{}
+	for _, name := range outputs {
+		bits[name] = string(out[name].Raw)
+	}
+	return bits
+}
+
+// TestIntoLeavesTheRestAlone replaces a head, adds one and drops one, in merges of several widths: all other heads
+// answer bit for bit as before, from the same tensors and nodes, and new heads do nearly as well as merged ones.
+func TestIntoLeavesTheRestAlone(t *testing.T) {
+	for _, c := range []struct {
+		pair   string
+		budget float64
+	}{{"vgg", 0}, {"vgg", 0.5}, {"resnet20", 0}, {"mlp", 1.5}, {"tuned", 0}} {
+		p, src := pairOf(t, c.pair, "a", "b")
+		s := preset(t, "best")
+		s.Budget = c.budget
+		merged := mergeAll(t, p, src, transform.Options{Settings: s})
+		before := bitsOf(t, merged.Model, src, []string{"a_logits", "b_logits"})
+		res, in, checks := edit(t, merged.Model, transform.Edit{
+			Fit: []transform.NewHead{{Head: "b", Model: real(t, c.pair+"_b")}, {Head: "c", Model: real(t, c.pair+"_b")}},
+		}, src)
+		if !slices.Equal(in.Untouched, []string{"a"}) || !slices.Equal(res.Heads, []string{"a", "b", "c"}) {
+			t.Fatalf("%s: heads %v, untouched %v", c.pair, res.Heads, in.Untouched)
+		}
+		after := bitsOf(t, res.Model, src, []string{"a_logits", "b_logits", "c_logits"})
+		if after["a_logits"] != before["a_logits"] {
+			t.Errorf("%s: head a answers otherwise", c.pair)
+		}
+		if after["b_logits"] != after["c_logits"] {
+			t.Errorf("%s: two heads of one model were fitted differently", c.pair)
+		}
+		if len(checks) < 13 {
+			t.Errorf("%s: %d checks", c.pair, len(checks))
+		}
+		was, is := judged(merged.Report.HeldOut, "b"), judged(in.New[0].HeldOut, "b")
+		t.Logf("%s %g: head b merged %.3f, refitted into the file %.3f (%v), c %+v", c.pair, c.budget, was, is, in.New[0].Errors, in.New[1].Crossings)
+		if is > 1.5*was+0.02 {
+			t.Errorf("%s: the new head is off by %.3f, the merged one by %.3f", c.pair, is, was)
+		}
+		for _, drop := range []string{"a", "b"} {
+			kept := map[string]string{"a": "b", "b": "a"}[drop]
+			res, _, _ := edit(t, merged.Model, transform.Edit{Drop: []string{drop}}, src)
+			if got := bitsOf(t, res.Model, src, []string{kept + "_logits"}); got[kept+"_logits"] != before[kept+"_logits"] {
+				t.Errorf("%s: without %s, %s answers otherwise", c.pair, drop, kept)
+			}
+			if len(res.Model.Graph().Node) >= len(merged.Model.Graph().Node) || len(res.Model.Graph().Output) != 1 {
+				t.Errorf("%s: nothing went with head %s", c.pair, drop)
+			}
+		}
+	}
+}
+
+func judged(j transform.Judgement, head string) float64 {
+	for _, o := range j {
+		if o.Head == head {
+			return o.RelativeError
+		}
+	}
+	return -1
+}
+
+// TestIntoIsExactWhereNothingIsLost: a trunk of full width holds a model's own features, whatever their order and
+// names, so that a head attached to it reproduces the model; so does one whose trunk is the model's, bit for bit.
+func TestIntoIsExactWhereNothingIsLost(t *testing.T) {
+	for _, pair := range []string{"mlp", "resnet20"} {
+		p, src := pairOf(t, pair, "a", "b")
+		merged := mergeAll(t, p, src, transform.Options{Settings: transform.Settings{Match: "full", Represent: "mean", Refit: "none"}})
+		single := prepare(t, real(t, pair+"_b"))
+		trunk := findTrunk(t, single, merge.Cut{})
+		twin := permuted(t, single, trunk, permutations(trunk, 3))
+		_, in, _ := edit(t, merged.Model, transform.Edit{Fit: []transform.NewHead{{Head: "c", Model: twin}}}, src)
+		if e := judged(in.New[0].HeldOut, "c"); !(e < 1e-3) {
+			t.Errorf("%s: the head is off by %.2g although the trunk has all its features: %v", pair, e, in.New[0].Errors)
+		}
+	}
+	p, src := pairOf(t, "frozen", "a", "b")
+	merged := mergeAll(t, p, nil, transform.Options{Settings: preset(t, "best")})
+	res, in, _ := edit(t, merged.Model, transform.Edit{Fit: []transform.NewHead{{Head: "c", Model: real(t, "frozen_b")}}}, nil)
+	if !in.New[0].Exact || in.NeedsData() {
+		t.Error("a model of the same trunk needs to be fitted")
+	}
+	out := bitsOf(t, res.Model, src, []string{"b_logits", "c_logits"})
+	if out["b_logits"] != out["c_logits"] {
+		t.Error("the same model twice gives two answers")
+	}
+}
+
+// TestSameFindsAChange: the proof that nothing changed sees a changed bit.
+func TestSameFindsAChange(t *testing.T) {
+	p, src := pairOf(t, "mlp", "a", "b")
+	merged := mergeAll(t, p, src, transform.Options{Settings: preset(t, "zip")})
+	other := merged.Model.Clone()
+	outputs := attach.Outputs(merged.Model, "a")
+	if n, d, err := attach.Same(merged.Model, other, outputs); err != nil || d != "" || n == 0 {
+		t.Fatalf("%d nodes, %q, %v", n, d, err)
+	}
+	w := other.Graph().Initializer[0]
+	w.RawData = append([]byte(nil), w.GetRawData()...)
+	w.RawData[0] ^= 1
+	if _, d, _ := attach.Same(merged.Model, other, outputs); d == "" {
+		t.Error("a changed bit was not seen")
+	}
+}
