@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"slices"
@@ -232,6 +233,18 @@ func (in *Into) name(h *IntoHead, rename map[string]string) error {
 	return nil
 }
 
+// Heads lists the heads of the new file, in order.
+func (in *Into) Heads() []string { return slices.Clone(in.order) }
+
+// InputNames maps the file's inputs to the head's own.
+func (h *IntoHead) InputNames() map[string]string {
+	out := map[string]string{}
+	for mine, theirs := range h.match.Inputs {
+		out[theirs] = mine
+	}
+	return out
+}
+
 // NeedsData reports whether a new head has to be fitted.
 func (in *Into) NeedsData() bool {
 	return slices.ContainsFunc(in.New, func(h *IntoHead) bool { return !h.Exact })
@@ -363,7 +376,7 @@ func (in *Into) attach(m *onnx.Model, h *IntoHead) error {
 		return err
 	}
 	m.SetMetadata("onnx_zip.source."+h.Head+".sha256", h.SHA256)
-	m.SetMetadata("onnx_zip.fitted."+h.Head, "into "+hash+" refit="+max(h.Chosen, "none"))
+	m.SetMetadata("onnx_zip.fitted."+h.Head, "into "+hash+" refit="+cmp.Or(h.Chosen, "none"))
 	return nil
 }
 

@@ -161,7 +161,9 @@ func (f *headFitter) leastSquares(ctx context.Context, m *onnx.Model, fit, held 
 	}
 	o := f.o.Refit
 	o.Batch, o.Workers = f.o.Batch, f.o.workers()
-	return refit.LeastSquares(ctx, f.e, m, f.side.Model, nodes, fit, held, o)
+	s := refit.NewSources(f.e, f.side.Model, fit, held, o)
+	defer s.Close()
+	return refit.LeastSquares(ctx, m, nodes, s)
 }
 
 // ownValues are the values that the head itself makes.
@@ -242,7 +244,33 @@ func (in *Into) restored(h *IntoHead) (*onnx.Model, error) {
 			return nil, err
 		}
 	}
-	return part, in.precision.Restore(part)
+	read := map[string]bool{}
+	for _, n := range g.Node {
+		for _, v := range onnx.Reads(n) {
+			read[v] = true
+		}
+	}
+	g.Input = slices.DeleteFunc(g.Input, func(v *onnx.ValueInfo) bool { return !read[v.GetName()] })
+	if err := in.precision.Restore(part); err != nil {
+		return nil, err
+	}
+	return part, in.avoid(g, h.names)
+}
+
+// avoid renames what restoring the precision has added under a name that the file has, too.
+func (in *Into) avoid(g *onnx.Graph, names attach.Naming) error {
+	ix, err := onnx.NewIndex(in.base.Graph())
+	if err != nil {
+		return err
+	}
+	for _, n := range g.Node {
+		for _, v := range n.GetOutput() {
+			if v != "" && ix.Has(v) {
+				onnx.RenameValue(g, v, names.Value(v+"/own"))
+			}
+		}
+	}
+	return nil
 }
 
 // connect makes a head read a value of the trunk as the file has it: under its name there, and in its type.

@@ -37,6 +37,7 @@ var rules = []struct {
 	{"transform/pair", []string{fault, "onnx/..."}},
 	{"transform/rewrite", []string{fault, "onnx/..."}},
 	{"transform/space", []string{fault, "onnx/...", "transform/pair"}},
+	{"transform/attach", []string{fault, "onnx/...", "transform/pair", "transform/space"}},
 	{"transform/merge", []string{fault, "onnx/...", "transform/pair", "transform/space", "transform/match", "transform/rewrite"}},
 	{"transform/refit", []string{fault, "onnx/...", "calibrate", "transform/merge"}},
 	{"transform", []string{fault, "onnx/...", "calibrate", "transform/..."}},

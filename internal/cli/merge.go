@@ -54,8 +54,9 @@ type mergeResult struct {
 	Shared     string             `json:"shared"`
 	Shares     transform.Shares   `json:"shares"`
 	NeedsData  bool               `json:"needs_data"`
-	Exact      bool               `json:"exact"` // equal to every source by construction
-	Batch      *batchReport       `json:"batch"` // how many samples the merged model runs at a time
+	Exact      bool               `json:"exact"`          // equal to every source by construction
+	Batch      *batchReport       `json:"batch"`          // how many samples the merged model runs at a time
+	Into       *intoReport        `json:"into,omitempty"` // of a merged file whose heads were changed
 	Engine     string             `json:"engine,omitempty"`
 	Data       *dataReport        `json:"data,omitempty"`
 	Report     *transform.Report  `json:"report,omitempty"`

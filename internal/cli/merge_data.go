@@ -32,9 +32,24 @@ func sourcesOf(p *transform.Prepared, classes map[string][]int) ([]source, error
 
 // readData opens the files and checks them against the models, before anything is computed.
 func (m *merging) readData(sets *datasets) error {
-	heads := headsOf(m.p)
-	var err error
-	if sets.inputs, err = data.Inputs(m.p.Originals[0]); err != nil {
+	if err := m.openData(sets, m.p.Originals[0], headsOf(m.p)); err != nil {
+		return err
+	}
+	if m.calib == nil && m.needsData {
+		return noData(sets.inputs, "to match these models' features")
+	}
+	if m.calib == nil && m.f.gates.minAgreement != nil && len(m.scorer.tests) == 0 {
+		return usage("gate_needs_data", "--min-agreement needs data").WithHint("give unlabelled inputs with --data FILE.npz")
+	}
+	if err := checkLabels(m.scorer.tests, m.sources, m.scorer.classes); err != nil {
+		return err
+	}
+	return m.warnOverlap()
+}
+
+// openData opens the files for a model's inputs.
+func (m *merging) openData(sets *datasets, model *onnx.Model, heads []string) (err error) {
+	if sets.inputs, err = data.Inputs(model); err != nil {
 		return err
 	}
 	var tests []headed
@@ -56,19 +71,8 @@ func (m *merging) readData(sets *datasets) error {
 			return err
 		}
 	}
-	if m.scorer.tests, err = sets.tests(tests); err != nil {
-		return err
-	}
-	if m.calib == nil && m.needsData {
-		return noData(sets.inputs, "to match these models' features")
-	}
-	if m.calib == nil && m.f.gates.minAgreement != nil && len(tests) == 0 {
-		return usage("gate_needs_data", "--min-agreement needs data").WithHint("give unlabelled inputs with --data FILE.npz")
-	}
-	if err := checkLabels(m.scorer.tests, m.sources, m.scorer.classes); err != nil {
-		return err
-	}
-	return m.warnOverlap()
+	m.scorer.tests, err = sets.tests(tests)
+	return err
 }
 
 // checkLabels asks for --classes where the labels cannot be the outputs' own numbers.

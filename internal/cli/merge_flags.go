@@ -31,6 +31,7 @@ type mergeFlags struct {
 	memory, scratch      string
 	gates                gateFlags
 	score                scoreFlags
+	into                 intoFlags
 }
 
 const mergeLong = `Merges trained models into one file with a head for each. Features of the models
@@ -68,17 +69,27 @@ const mergeExample = `  onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.
   onnx-zip merge a.onnx -o small.onnx --data calib.npz --budget 0.5x
   onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx --test test.npz \
       --classes a=0,2,3,5,8 --classes b=1,4,6,7,9 \
-      --budget auto --until auto --max-drop 1`
+      --budget auto --until auto --max-drop 1
+  onnx-zip merge --into merged.onnx --replace b=b2.onnx --data calib.npz \
+      -o new.onnx`
 
 func (a *app) mergeCommand() *cobra.Command {
 	f := &mergeFlags{}
 	cmd := &cobra.Command{
 		Use: "merge A B [C…] -o OUT", Short: "Merge models into one file",
 		Long: mergeLong, Example: mergeExample, DisableFlagsInUseLine: true,
-		Args:              atLeast(1, "onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.into.given() {
+				return nil
+			}
+			return atLeast(1, "onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx")(cmd, args)
+		},
 		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			m := &merging{a: a, f: f, files: files, seconds: map[string]float64{}}
+			if f.into.given() {
+				return (&attaching{merging: m}).start(cmd)
+			}
 			if err := m.checkFlags(cmd); err != nil {
 				return err
 			}
@@ -86,6 +97,7 @@ func (a *app) mergeCommand() *cobra.Command {
 		},
 	}
 	a.addGroup(cmd, "Output", f.defineOutput)
+	a.addGroup(cmd, "Heads of a merged file", f.into.define)
 	a.addGroup(cmd, "Data", f.defineData)
 	a.addGroup(cmd, "Names", func(s *pflag.FlagSet) {
 		defineNames(s, &f.heads, &f.mapInput)

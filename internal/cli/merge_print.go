@@ -104,6 +104,11 @@ func (m *merging) printWork() {
 		m.a.paragraph("refit: %s; relative output error on %s: %s", refitWords[r.Chosen], plural(r.HeldOut, "held-out sample"), refitErrors(r))
 	}
 	m.printFew()
+	m.printChecks()
+}
+
+// printChecks says what was verified, and how long everything took.
+func (m *merging) printChecks() {
 	worst := 0.0
 	for _, c := range m.result.Checks {
 		worst = max(worst, c.Deviation)
