@@ -34,7 +34,15 @@ func newSums(p *tapPlan) *sums {
 // add adds the outputs of a batch, computed as planned. Where a sum is not finite it returns an error of kind
 // fault.Runtime that names the value.
 func (s *sums) add(p *tapPlan, names sumNames, out map[string]*onnx.Tensor) error {
-	s.n += float64(p.positions)
+	if n, ok := out[names.mask]; ok {
+		counted, err := n.Float64s()
+		if err != nil {
+			return err
+		}
+		s.n += counted[0]
+	} else {
+		s.n += float64(p.positions)
+	}
 	if err := s.addVectors(s.sum, names.sums, out, p.scale); err != nil {
 		return err
 	}

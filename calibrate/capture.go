@@ -28,6 +28,8 @@ type CaptureOptions struct {
 	// MemoryBytes bounds what one tap's products take in one run, DefaultMemoryBytes where 0. One O×O
 	// product is made in any case.
 	MemoryBytes int64
+	// Mask names an input [samples, tokens] whose zeros mark positions that count in no moment; "": all do.
+	Mask string
 	// Progress, where set, is called after each batch with the number of samples done. Calls do not overlap.
 	Progress func(done, total int)
 }
@@ -150,7 +152,7 @@ func (c *capture) prepare(ctx context.Context) error {
 func (c *capture) open(ctx context.Context, seen map[string]glimpse, samples int) (*stage, error) {
 	s := &stage{}
 	for _, t := range c.taps {
-		p, err := planTap(t, seen, samples, c.options.MemoryBytes)
+		p, err := planTap(t, seen, samples, c.options)
 		if err != nil {
 			return nil, err
 		}
@@ -189,9 +191,52 @@ func (c *capture) run(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		return c.stage(i).session.Run(ctx, feeds)
+		counts, err := c.mask(i, feeds)
+		if err != nil {
+			return nil, err
+		}
+		out, err := c.stage(i).session.Run(ctx, feeds)
+		for name, n := range counts {
+			out[name] = n
+		}
+		return out, err
 	}
 	return inOrder(ctx, batches, c.options.Workers, work, c.add)
+}
+
+// mask adds to the feeds what each tap's positions count for, and returns how many count, by the same names.
+func (c *capture) mask(i int, feeds map[string]*onnx.Tensor) (map[string]*onnx.Tensor, error) {
+	from, to := c.feeder.bounds(i)
+	m, err := ReadMask(c.feeder.src, c.options.Mask, from, to)
+	if m == nil || err != nil {
+		return nil, err
+	}
+	counts := map[string]*onnx.Tensor{}
+	for t := range c.stage(i).plans {
+		p := &c.stage(i).plans[t]
+		name, first := c.stage(i).names[t].mask, p.tap.Parts[0]
+		if name == "" {
+			continue
+		}
+		dims, axis := p.dims(to-from), first.Axis
+		if axis < 0 {
+			axis += len(dims)
+		}
+		keep, behind := m.Positions(dims, axis), 1 // positions behind the features' axis
+		for _, d := range dims[axis+1:] {
+			behind *= int(d)
+		}
+		weights, n := make([]float32, p.positions), 0.0
+		for k := range weights {
+			if keep == nil || keep[k/(behind*int(first.inner()))*behind+k%behind] {
+				weights[k] = 1
+				n++
+			}
+		}
+		feeds[name] = onnx.FromFloat32(weights, p.maskShape()...)
+		counts[name] = onnx.FromFloat64(onnx.Double, []float64{n})
+	}
+	return counts, nil
 }
 
 // stage is the one that runs batch i.

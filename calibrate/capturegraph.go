@@ -21,6 +21,8 @@ type sumNames struct {
 	// of shape (Len_i, Len_j): the other half of the matrix is its transpose. Of a diagonal tap it holds
 	// Σ (x−s)² for each part, as sums does.
 	squares []string
+	// mask is an input: 1 for each position that counts, 0 for the others; "" where all do.
+	mask string
 }
 
 // newCaptureGraph appends the sums of the plans to the part of m that they need.
@@ -69,6 +71,10 @@ func (b *builder) declare(p *tapPlan, names sumNames) {
 // tap appends the nodes of one tap: float32 within a chunk or plane, float64 from there on.
 func (b *builder) tap(p *tapPlan) sumNames {
 	var names sumNames
+	if p.masked {
+		names.mask = b.name()
+		b.graph.Input = append(b.graph.Input, onnx.NewValueInfo(names.mask, onnx.Float, slices.Repeat([]onnx.Dim{{Size: -1}}, len(p.maskShape()))))
+	}
 	if p.layout == pooled {
 		for i, part := range p.tap.Parts {
 			x := b.cast(part.Value, onnx.Float)
@@ -79,7 +85,7 @@ func (b *builder) tap(p *tapPlan) sumNames {
 	}
 	chunks := make([][]string, len(p.views)) // of each part
 	for i := range chunks {
-		chunks[i] = b.split(b.part(p, i), p.positionAxis(), p.chunks)
+		chunks[i] = b.split(b.masked(b.part(p, i), names.mask), p.positionAxis(), p.chunks)
 		names.sums = append(names.sums, b.overChunks(p, chunks[i], func(x string) string {
 			return b.reduceSum(x, p.positionAxis())
 		}))
@@ -168,6 +174,14 @@ func (b *builder) part(p *tapPlan, i int) string {
 		x = b.sub(x, b.constant(onnx.FromFloat64(onnx.Float, shift, shiftShape...)))
 	}
 	return x
+}
+
+// masked makes the positions that do not count 0, after the shift: they add nothing to any sum.
+func (b *builder) masked(x, mask string) string {
+	if mask == "" {
+		return x
+	}
+	return b.mul(x, mask)
 }
 
 // features cuts a part's features out of all those of its value, along axis 1.

@@ -43,11 +43,32 @@ type tapPlan struct {
 	// shifts are subtracted from the parts before squaring: for each the float32 values of its features,
 	// or nil where that is not needed.
 	shifts [][]float64
+	// axes are those of the first part's value, and masked says that not all its positions may count.
+	axes   []extent
+	masked bool
 }
 
-// planTap decides how to compute t in a batch of n samples. memory bounds the bytes of the products.
-func planTap(t Tap, seen map[string]glimpse, n int, memory int64) (tapPlan, error) {
-	p := tapPlan{tap: t, scale: 1}
+// dims are those of the first part's value in a batch of n samples.
+func (p *tapPlan) dims(n int) []int64 {
+	dims := make([]int64, len(p.axes))
+	for k, a := range p.axes {
+		dims[k] = a.at(n)
+	}
+	return dims
+}
+
+// maskShape is that of what multiplies the parts: one number for each position.
+func (p *tapPlan) maskShape() []int64 {
+	if p.layout == planes {
+		inner := p.views[0].inner.size
+		return []int64{p.positions / inner, 1, inner}
+	}
+	return []int64{p.positions, 1}
+}
+
+// planTap decides how to compute t in a batch of n samples.
+func planTap(t Tap, seen map[string]glimpse, n int, o CaptureOptions) (tapPlan, error) {
+	p := tapPlan{tap: t, scale: 1, masked: o.Mask != "", axes: seen[t.Parts[0].Value].axes}
 	for _, part := range t.Parts {
 		v, err := viewOf(t, part, seen[part.Value].axes)
 		if err != nil {
@@ -63,7 +84,7 @@ func planTap(t Tap, seen map[string]glimpse, n int, memory int64) (tapPlan, erro
 			return tapPlan{}, badTap(t, "its parts have %d and %d positions", p.positions, v.positions(n)).AtValue(t.Parts[i].Value)
 		}
 	}
-	p.layout = p.chooseLayout(seen, n, memory)
+	p.layout = p.chooseLayout(seen, n, o.MemoryBytes)
 	switch p.layout {
 	case rows:
 		p.chunks = pieces(p.positions)
@@ -108,7 +129,7 @@ func (p *tapPlan) chooseLayout(seen map[string]glimpse, n int, memory int64) lay
 
 // canPool reports whether every part is a value of shape (N, C, …) that needs no shift.
 func (p *tapPlan) canPool(seen map[string]glimpse) bool {
-	if p.views[0].inner.size > maxPooled {
+	if p.views[0].inner.size > maxPooled || p.masked {
 		return false
 	}
 	for i, part := range p.tap.Parts {

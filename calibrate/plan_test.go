@@ -114,7 +114,7 @@ func TestChooseLayout(t *testing.T) {
 		{"variances with an offset", offset, 1, true, 1 << 20, planes},
 	} {
 		tap := Tap{Diagonal: c.diagonal, Parts: []Part{{Value: "v", Axis: c.axis, Len: int(c.value.axes[c.axis].size)}}}
-		p, err := planTap(tap, map[string]glimpse{"v": c.value}, 8, c.memory)
+		p, err := planTap(tap, map[string]glimpse{"v": c.value}, 8, CaptureOptions{MemoryBytes: c.memory})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue

@@ -128,6 +128,9 @@ func (r *run) outputs(ctx context.Context, m *onnx.Model, src calibrate.Source) 
 			if err != nil {
 				return err
 			}
+			if err := r.clearMasked(v, t, b.Feeds); err != nil {
+				return err
+			}
 			o := out[name]
 			o.values = append(o.values, v...)
 			if len(t.Dims) == 2 {
@@ -138,4 +141,22 @@ func (r *run) outputs(ctx context.Context, m *onnx.Model, src calibrate.Source) 
 		return nil
 	})
 	return out, err
+}
+
+// clearMasked makes an output's tokens that do not count 0, in the merged model as in its sources.
+func (r *run) clearMasked(v []float32, t *onnx.Tensor, feeds map[string]*onnx.Tensor) error {
+	if feeds[r.o.Mask] == nil || len(t.Dims) < 2 {
+		return nil
+	}
+	m, err := calibrate.NewMask(feeds[r.o.Mask])
+	if err != nil {
+		return err
+	}
+	size := int(t.Dims[len(t.Dims)-1])
+	for p, keep := range m.Positions(t.Dims, len(t.Dims)-1) {
+		if !keep {
+			clear(v[p*size : (p+1)*size])
+		}
+	}
+	return nil
 }

@@ -155,7 +155,7 @@ func enough(fits []refit.Fit, samples int) int {
 
 func (r *run) refitOptions() refit.Options {
 	o := r.o.Refit
-	o.Batch = r.o.Batch
+	o.Batch, o.Mask = r.o.Batch, r.o.Mask
 	o.Workers = r.o.Workers
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)

@@ -23,7 +23,8 @@ type Report struct {
 	// Controls are cheaper merges, refitted alike: what the matching has to beat.
 	Controls []Control          `json:"controls,omitempty"`
 	Samples  int                `json:"calibration_samples"`
-	Seconds  map[string]float64 `json:"seconds"` // by stage
+	Mask     string             `json:"mask,omitempty"` // the input whose zeros mark tokens that counted in nothing
+	Seconds  map[string]float64 `json:"seconds"`        // by stage
 	// Operators are those of the merged file that no source has.
 	Operators []string `json:"added_operators,omitempty"`
 }
@@ -107,6 +108,7 @@ func (r *run) report(res *Result, size cost.Report) error {
 	if r.src != nil {
 		rep.Samples = r.src.Samples()
 	}
+	rep.Mask = r.o.Mask
 	r.reportSpaces(rep)
 	rep.Operators = r.addedOperators(res.Model)
 	return r.reportCost(rep, size)

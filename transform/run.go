@@ -26,7 +26,10 @@ type Options struct {
 	Joint    bool
 	Classes  [][]string
 	Controls bool // with refit ls: make the controls too, see Report.Controls
-	Judge    bool // compare outputs on held-out samples (Report.HeldOut) also where nothing is refitted
+	// Mask names the input [samples, tokens] whose zeros mark tokens that count in no statistics: those of the first
+	// model. "": the one that Masks finds, NoMask: none.
+	Mask  string
+	Judge bool // compare outputs on held-out samples (Report.HeldOut) also where nothing is refitted
 	// Shared, where not nil, holds what merges of these sources over the same data have in common.
 	Shared   *Shared
 	Progress func(stage string, done, total int)
@@ -76,6 +79,10 @@ func (p *Prepared) Merge(ctx context.Context, e calibrate.Engine, src calibrate.
 		return nil, err
 	}
 	o.Rename = p.ownNames(o.Rename)
+	var err error
+	if o.Mask, err = p.mask(o.Mask); err != nil {
+		return nil, err
+	}
 	if o.Shared == nil {
 		o.Shared = NewShared()
 	}
@@ -209,7 +216,7 @@ func (o Options) measured(src calibrate.Source) calibrate.Source {
 func (o Options) measuresNodes() bool { return o.Settings.Refit == "repair" }
 
 func (o Options) capture() calibrate.CaptureOptions {
-	return calibrate.CaptureOptions{Batch: o.Batch, Workers: o.Workers, Progress: func(done, total int) {
+	return calibrate.CaptureOptions{Batch: o.Batch, Workers: o.Workers, Mask: o.Mask, Progress: func(done, total int) {
 		if o.Progress != nil {
 			o.Progress("capture", done, total)
 		}

@@ -35,6 +35,9 @@ func (p *Prepared) Share(ctx context.Context, e calibrate.Engine, src calibrate.
 		if err != nil || !o.needsData() || t.Exact {
 			continue
 		}
+		if o.Mask, err = p.mask(o.Mask); err != nil {
+			return nil, err
+		}
 		samples := o.measured(src)
 		one := passes[samples.Samples()]
 		if one == nil {

@@ -114,7 +114,7 @@ func (m *merging) checkFlags(cmd *cobra.Command) error {
 	if len(f.test) == 0 && (f.gates.maxDrop != nil || f.gates.minJoint != nil) {
 		return usage("gate_needs_test", "--max-drop and --min-joint need labelled data").WithHint("give it with --test FILE.npz, or use --min-agreement")
 	}
-	m.o = transform.Options{Settings: s, Until: f.fixedCut(), Batch: f.engine.batch, Workers: f.engine.threads, Controls: !f.noControls && s.Refit == "ls", Joint: f.joint}
+	m.o = transform.Options{Settings: s, Until: f.fixedCut(), Batch: f.engine.batch, Workers: f.engine.threads, Controls: !f.noControls && s.Refit == "ls", Joint: f.joint, Mask: f.mask}
 	m.o.Refit.Batch, m.o.Refit.Workers, m.o.Refit.Scratch = f.engine.batch, f.engine.threads, f.scratch
 	m.o.Refit.Memory, err = parseSize("memory", f.memory)
 	return err

@@ -23,6 +23,7 @@ type mergeFlags struct {
 	budget               string
 	minimize             string
 	joint, noControls    bool
+	mask                 string
 	match, represent     string
 	base, refit          string
 	alpha, beta          float64
@@ -124,6 +125,7 @@ func (f *mergeFlags) defineData(s *pflag.FlagSet) {
 	s.IntVar(&f.dataset.samples, "samples", 0, "`N`: use so many of them (default: all)")
 	s.StringArrayVar(&f.test, "test", nil, "`[HEAD=]FILE`: labelled data to judge by, .npz (repeat); with HEAD= the labels number that head's own classes")
 	s.StringArrayVar(&f.classes, "classes", nil, "`HEAD=LIST`: the class of each of its outputs, as a=0,3,4 or a=@FILE (repeat)")
+	s.StringVar(&f.mask, "mask", "", "`NAME`: the input [samples, tokens] whose zeros mark tokens that count in no statistics (default: found by its use in attention; none: every token counts)")
 	f.dataset.define(s)
 }
 

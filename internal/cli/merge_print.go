@@ -103,6 +103,9 @@ func (m *merging) printWork() {
 	if r := m.res.Report.Refit; r != nil {
 		m.a.paragraph("refit: %s; relative output error on %s: %s", refitWords[r.Chosen], plural(r.HeldOut, "held-out sample"), refitErrors(r))
 	}
+	if mask := m.res.Report.Mask; mask != "" {
+		m.a.printf("mask: tokens where input %s is 0 counted in no statistics\n", mask)
+	}
 	m.printFew()
 	m.printChecks()
 }

@@ -12,6 +12,7 @@ type grid struct {
 	v                      []float32
 	inPlace                bool // v is the tensor's own memory
 	outer, channels, inner int
+	keep                   []bool // which positions count, outer × inner; nil: all
 }
 
 func gridOf(t *onnx.Tensor, axis int) (grid, error) {
@@ -51,7 +52,7 @@ func channelStats(w *walk, value string, axis int) (mean, std []float64, err err
 	if err != nil {
 		return nil, nil, err
 	}
-	if shift, err = firstMeans(first, axis); err != nil {
+	if shift, err = w.firstMeans(first, axis); err != nil {
 		return nil, nil, err
 	}
 	err = w.each(func(b int) error {
@@ -59,8 +60,10 @@ func channelStats(w *walk, value string, axis int) (mean, std []float64, err err
 		if err != nil {
 			return err
 		}
-		g, err := gridOf(t, axis)
-		parts[b] = g.sums(shift)
+		g, err := w.gridOf(t, axis, b)
+		if err == nil {
+			parts[b] = g.sums(shift)
+		}
 		return err
 	})
 	if err != nil {
@@ -91,8 +94,8 @@ func fewSamplesError(w *walk) error {
 		WithHint("give more samples, or use --refit none")
 }
 
-func firstMeans(t *onnx.Tensor, axis int) ([]float64, error) {
-	g, err := gridOf(t, axis)
+func (w *walk) firstMeans(t *onnx.Tensor, axis int) ([]float64, error) {
+	g, err := w.gridOf(t, axis, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +110,9 @@ func firstMeans(t *onnx.Tensor, axis int) ([]float64, error) {
 
 // sums adds up in float64. Four sums in turn keep the additions from waiting for each other.
 func (g grid) sums(shift []float64) []sums {
+	if g.keep != nil {
+		return g.keptSums(shift)
+	}
 	out := make([]sums, g.channels)
 	for o := range g.outer {
 		for c := range g.channels {
@@ -126,6 +132,23 @@ func (g grid) sums(shift []float64) []sums {
 			s.sum += sum[0] + sum[1] + (sum[2] + sum[3])
 			s.square += square[0] + square[1] + (square[2] + square[3])
 			s.n += float64(g.inner)
+		}
+	}
+	return out
+}
+
+// keptSums is sums over the positions that count.
+func (g grid) keptSums(shift []float64) []sums {
+	out := make([]sums, g.channels)
+	for o := range g.outer {
+		for c := range g.channels {
+			s := &out[c]
+			for i, x := range g.row(o, c) {
+				if g.keep[o*g.inner+i] {
+					d := float64(x) - shift[c]
+					s.n, s.sum, s.square = s.n+1, s.sum+d, s.square+d*d
+				}
+			}
 		}
 	}
 	return out
@@ -172,6 +195,10 @@ func (r *repairer) heldError(n Node, gain, shift []float64) (before, after, coun
 			for c := range z.channels {
 				t, a, s := target.row(o, c), gain[c], shift[c]
 				for i, x := range z.row(o, c) {
+					if z.keep != nil && !z.keep[o*z.inner+i] {
+						continue
+					}
+					p.count++
 					d := float64(x) - float64(t[i])
 					e := a*float64(x) + s - float64(t[i])
 					p.before += d * d
@@ -179,7 +206,6 @@ func (r *repairer) heldError(n Node, gain, shift []float64) (before, after, coun
 				}
 			}
 		}
-		p.count = float64(len(z.v))
 		return nil
 	})
 	for _, p := range parts {
@@ -196,7 +222,7 @@ func pairOf(merged, truth *walk, value string, axis int, members []Member, batch
 	if err != nil {
 		return z, target, err
 	}
-	if z, err = gridOf(t, axis); err != nil {
+	if z, err = merged.gridOf(t, axis, batch); err != nil {
 		return z, target, err
 	}
 	target = grid{v: make([]float32, len(z.v)), outer: z.outer, channels: z.channels, inner: z.inner}

@@ -2,6 +2,7 @@ package refit
 
 import (
 	"context"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -58,7 +59,8 @@ func (p pairWalk) overBatches(ctx context.Context, m *onnx.Model, q *problem, mo
 	return nil
 }
 
-// feeds are the columns of a batch, what the sources make there, less the skip, and the node's weights.
+// feeds are the columns of a batch, what the sources make there, less the skip, and the node's weights; and the number
+// of columns that count.
 func (p pairWalk) feeds(q *problem, batch int, w []float32) (map[string]*onnx.Tensor, int, error) {
 	index := q.index(batch, p.walk.samples())
 	x, err := p.walk.value(q.Input, batch)
@@ -85,10 +87,20 @@ func (p pairWalk) feeds(q *problem, batch int, w []float32) (map[string]*onnx.Te
 	if err != nil {
 		return nil, 0, err
 	}
+	count := cols
+	m, err := p.walk.mask(batch)
+	if err != nil {
+		return nil, 0, err
+	}
+	if keep := q.kept(m, index, cols); keep != nil {
+		flat = slices.Clone(flat) // it may be the store's
+		clearColumns(flat, keep)
+		count = clearColumns(columns, keep)
+	}
 	feeds := map[string]*onnx.Tensor{
 		sumX: q.grouped(columns, q.d+1, cols), sumR: q.grouped(flat, q.o, cols), sumW: q.grouped(w, q.o, q.d+1),
 	}
-	return feeds, cols, nil
+	return feeds, count, nil
 }
 
 // withoutSkip subtracts what the merged network's skip really carries.

@@ -249,7 +249,13 @@ func (t *targets) varianceOf(p *problem) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		for c, s := range (grid{v: v, outer: 1, channels: channels, inner: len(v) / channels}).sums(make([]float64, channels)) {
+		m, err := t.walk.mask(b)
+		if err != nil {
+			return 0, err
+		}
+		cols := len(v) / channels
+		g := grid{v: v, outer: 1, channels: channels, inner: cols, keep: p.kept(m, p.index(b, t.walk.samples()), cols)}
+		for c, s := range g.sums(make([]float64, channels)) {
 			a := &all[c]
 			a.n, a.sum, a.square = a.n+s.n, a.sum+s.sum, a.square+s.square
 		}

@@ -16,6 +16,7 @@ type Options struct {
 	Workers int    // runs at once, 1 where 0
 	Memory  int64  // bytes of frontier kept in memory, 512 MiB where 0
 	Scratch string // folder for the rest, the system's temporary one where ""
+	Mask    string // calibrate.CaptureOptions.Mask
 }
 
 func (o Options) withDefaults() Options {
