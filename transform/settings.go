@@ -98,4 +98,4 @@ func (s Settings) check() error {
 
 // AnyWidth reports whether the matching can give a space another width than the sources': only one that joins any
 // number of features can.
-func (s Settings) AnyWidth() bool { return s.Match == "zip" }
+func (s Settings) AnyWidth() bool { return s.Match == "zip" || s.Match == "halves" }

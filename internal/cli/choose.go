@@ -449,6 +449,10 @@ func (t *tried) details() string {
 func (c *choosing) add(m *merging, t tried, what string) {
 	c.tried = append(c.tried, t)
 	c.report.Tried = c.tried
+	if t.Failed != nil {
+		m.a.info("%s: %s", t.Name, what)
+		return
+	}
 	m.a.info("%s: %s (%.1f s)", t.Row.String(), what, t.Seconds)
 }
 

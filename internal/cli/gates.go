@@ -123,6 +123,9 @@ func gateDrop(limit float64, tasks []taskRow) gate {
 			g.Head, g.Value = t.Head, drop
 			g.Passed = drop <= limit
 			g.Detail = fmt.Sprintf("head %s lost %.1f points against its source, %g are allowed", t.Head, drop, limit)
+			if drop <= 0 {
+				g.Detail = "no task lost anything"
+			}
 		}
 	}
 	return g

@@ -59,7 +59,7 @@ func (a *app) sweepCommand() *cobra.Command {
 	})
 	a.addGroup(cmd, "Grid", func(s *pflag.FlagSet) {
 		s.StringSliceVar(&f.methods, "methods", []string{"best", "zip", "permute", "average", "graft", "halves", "zipit"}, "`A,B,…`: presets of merge (default: best,zip,permute,average,graft,halves,zipit)")
-		s.StringSliceVar(&f.budgets, "budgets", []string{"own", "0.25x", "0.5x", "0.75x", "1x", "1.25x", "1.5x"}, "`X,…`: FLOPs relative to one source, own for every space as it is (default: own,0.25x,0.5x,0.75x,1x,1.25x,1.5x); for best and zip, others keep their widths")
+		s.StringSliceVar(&f.budgets, "budgets", []string{"own", "0.25x", "0.5x", "0.75x", "1x", "1.25x", "1.5x"}, "`X,…`: FLOPs relative to one source, own for every space as it is (default: own,0.25x,0.5x,0.75x,1x,1.25x,1.5x); for best, zip and halves, others keep their widths")
 		s.StringArrayVar(&f.cuts, "cuts", []string{"auto"}, "`CUT,…`: where trunks end, as --until of merge: cut:7, 60%; full for all; values in a flag of their own (repeat); auto chooses some and full (default: auto)")
 		s.Uint64Var(&f.seed, "seed", 0, "`N`: seed of random choices (default: 0)")
 	})

@@ -30,7 +30,7 @@ func TestCandidates(t *testing.T) {
 	cuts := []sweep.Cut{{Until: "cut:2", Label: "cut:2"}, {Label: "all"}}
 	got := names(t, sweep.Grid{Cuts: cuts, Budgets: []float64{0, 0.5}, Methods: []string{"best", "average", "halves", "ensemble", "best"}})
 	want := []string{
-		"ensemble: ensemble", "control: graft until cut:2", "control: graft", "control: halves until cut:2", "control: halves",
+		"ensemble: ensemble", "control: graft until cut:2", "control: graft", "control: halves until cut:2", "control: halves 0.5x until cut:2", "control: halves", "control: halves 0.5x",
 		"candidate: best until cut:2", "candidate: best 0.5x until cut:2", "candidate: best", "candidate: best 0.5x",
 		"candidate: average until cut:2", "candidate: average",
 	}
