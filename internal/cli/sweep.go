@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -148,27 +149,29 @@ func (w *sweeping) cuts() ([]sweep.Cut, error) {
 		return nil, err
 	}
 	var out []sweep.Cut
-	add := func(cuts ...sweep.Cut) {
+	add := func(cuts ...sweep.Cut) error {
 		for _, c := range cuts {
-			known := false
-			for _, o := range out {
-				known = known || o.Until == c.Until
+			at, err := w.p.ParseUntil(c.Until)
+			if err != nil {
+				return err
 			}
-			if !known {
+			c.At = strings.Join(at.Values, ",")
+			if !slices.ContainsFunc(out, func(o sweep.Cut) bool { return o.At == c.At }) {
 				out = append(out, c)
 			}
 		}
+		return nil
 	}
 	for _, until := range w.s.cutList {
+		cuts := []sweep.Cut{{Label: "all", FLOPs: shares.FLOPs}} // full
 		switch until {
 		case "auto":
 			valid, err := w.p.Cuts()
 			if err != nil {
 				return nil, err
 			}
-			add(sweep.ChooseCuts(valid, shares.FLOPs, autoCuts)...)
+			cuts = sweep.ChooseCuts(valid, shares.FLOPs, autoCuts)
 		case "full":
-			add(sweep.Cut{Label: "all", FLOPs: shares.FLOPs})
 		default:
 			t, err := w.p.Trunk(transform.Options{Until: until})
 			if err != nil {
@@ -178,7 +181,10 @@ func (w *sweeping) cuts() ([]sweep.Cut, error) {
 			if err != nil {
 				return nil, err
 			}
-			add(sweep.Cut{Until: until, Label: fmt.Sprintf("%s (%.0f %%)", until, 100*s.FLOPs), FLOPs: s.FLOPs})
+			cuts = []sweep.Cut{{Until: until, Label: fmt.Sprintf("%s (%.0f %%)", until, 100*s.FLOPs), FLOPs: s.FLOPs}}
+		}
+		if err := add(cuts...); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
@@ -241,7 +247,7 @@ func (w *sweeping) hashAll() error {
 	common := []any{w.a.doc.Version, w.engine.Name(), files, headsOf(w.p), w.f.mapInput, w.scorer.classes, w.f.dataset.options(), w.f.dataset.samples,
 		w.f.seed, w.f.engine.batch, w.f.score.command, w.f.score.key, w.f.score.goal}
 	for _, c := range w.candidates {
-		key, err := sweep.Key(append(common, c.Settings, c.Cut.Until)...)
+		key, err := sweep.Key(append(common, c.Settings, c.Cut.At)...)
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,7 @@ var Controls = []string{"graft", "halves"}
 // Cut is a place to end the trunk at.
 type Cut struct {
 	Until string  // for transform.Options.Until; "" shares all that can be shared
+	At    string  // the values there, however the cut was named
 	Label string  // for people: "60 %", "all", or what was asked for
 	FLOPs float64 // share of the first model's FLOPs that lies in the trunk
 }
