@@ -178,6 +178,15 @@ var ruleTable = []ruleCase{
 		y = Attention(q, k, v)
 		z = Attention(q3, k3, v3) {q_num_heads=4, kv_num_heads=2}
 		output y`, want: "y float32[N,4,S,6]\nz float32[N,S,24]"},
+	{name: "Attention with a cache", text: `opset 23
+		input q f32[N,S,32]
+		input k f32[N,S,16]
+		input v f32[N,S,12]
+		input pk f32[N,2,P,8]
+		input pv f32[N,2,P,6]
+		y, k2, v2 = Attention(q, k, v, _, pk, pv) {q_num_heads=4, kv_num_heads=2}
+		z, k3, v3, t = Attention(q, k, v) {q_num_heads=4, kv_num_heads=2}
+		output y`, want: "y float32[N,S,24]\nk2 float32[N,2,?k2.2,8]\nv2 float32[N,2,?v2.2,6]\nz float32[N,S,24]\nk3 float32[N,2,S,8]\nv3 float32[N,2,S,6]\nt float32[N,4,S,S]"},
 	{name: "RotaryEmbedding, RMSNormalization", text: `opset 23
 		input x f32[N,2,S,8]
 		c = init f32[20,4] random(1)

@@ -33,7 +33,10 @@ func init() {
 		"Resize":            resize,
 		"Upsample":          resize,
 
+		"Attention":          attention,
+		"RotaryEmbedding":    rotary,
 		"LayerNormalization": layerNorm,
+		"RMSNormalization":   layerNorm,
 		"Softmax":            softmax,
 		"LogSoftmax":         softmax,
 		"Hardmax":            softmax,
