@@ -325,3 +325,48 @@ func TestPairingIsSymmetric(t *testing.T) {
 		}
 	}
 }
+
+// One slope for all channels, and a learned gain of a residual branch, differ between models: each feature gets its own. Equal
+// ones stay single.
+func TestScalarsThatDiffer(t *testing.T) {
+	text := `
+		input x f32[4,3,8,8]
+		u = init f32[6,3,3,3] random(SEED1)
+		a = Conv(x, u)
+		slope = init f32[1]{SLOPE}
+		b = PRelu(a, slope)
+		v = init f32[6,6,1,1] random(SEED2)
+		c = Conv(b, v)
+		d = Tanh(c)
+		gain = init f32[] {GAIN}
+		e = Mul(d, gain)
+		f = Add(b, e)
+		w = init f32[5,6,1,1] random(SEED3)
+		g = Conv(f, w)
+		y = GlobalAveragePool(g)
+		output y
+	`
+	model := func(seed, slope, gain string) *onnx.Model {
+		return onnxtest.Build(t, strings.NewReplacer("SEED", seed, "SLOPE", slope, "GAIN", gain).Replace(text))
+	}
+	for _, c := range []struct {
+		gain   string
+		spread int // parameters that were made
+	}{{"0.5", 1}, {"-0.75", 2}} {
+		p := prepare(t, model("1", "0.25", "0.5"), model("2", "0.0625", c.gain))
+		trunk := findTrunk(t, p, merge.Cut{})
+		if got := cutValues(p, trunk); !slices.Contains(got, "f") {
+			t.Errorf("the trunk makes %q, and ends at %v", got, trunk.Ends)
+		}
+		spread := 0
+		for _, w := range p.Sources.Models[1].Model.Graph().GetInitializer() {
+			if slices.Equal(w.GetDims(), []int64{6, 1, 1}) {
+				spread++
+			}
+		}
+		if spread != c.spread {
+			t.Errorf("%d numbers were spread, want %d", spread, c.spread)
+		}
+		newChecker(t, engine(t), p, netFeeds(onnx.Float)).check(t, p, build(t, p, trunk, full(t, p, trunk)), tolerance)
+	}
+}

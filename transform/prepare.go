@@ -65,7 +65,12 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 	if p.Sources, err = merge.NewSources(sources, po); err != nil {
 		return nil, err
 	}
-	return p, nil
+	changed, err := spreadScalars(p.Sources)
+	if err != nil || !changed {
+		return p, err
+	}
+	p.Sources, err = merge.NewSources(sources, po)
+	return p, err
 }
 
 func prepareOne(m *onnx.Model, head string, opset int64) (s *merge.Source, log rewrite.Log, p rewrite.Precision, err error) {
