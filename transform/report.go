@@ -17,6 +17,7 @@ type Report struct {
 	Trunk  TrunkReport   `json:"trunk"`
 	Spaces []SpaceReport `json:"spaces"`
 	Refit  *RefitReport  `json:"refit,omitempty"`
+	Joint  *JointReport  `json:"joint,omitempty"`
 	Cost   CostReport    `json:"cost"`
 	// HeldOut compares every output with its source on calibration samples that were held out of the refit.
 	HeldOut Judgement `json:"held_out,omitempty"`

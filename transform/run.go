@@ -22,8 +22,10 @@ type Options struct {
 	Batch   int           // samples in a run of the engine; 0: the default
 	Workers int           // runs at once; results do not depend on it
 	Refit   refit.Options // memory and scratch space of the refit
-	// Joint adds an output over all classes of all heads, see AddJoint; Classes may name each head's entries.
-	Joint    bool
+	// Joint adds an output over all classes of all heads by one of JointRules; Classes may name each head's entries, Tasks
+	// says for task-id which head's task each sample of the calibration data is of.
+	Joint    string
+	Tasks    []int
 	Classes  [][]string
 	Controls bool // with refit ls: make the controls too, see Report.Controls
 	// Mask names the input [samples, tokens] whose zeros mark tokens that count in no statistics: those of the first
@@ -168,8 +170,8 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 			return nil, err
 		}
 	}
-	if r.o.Joint {
-		if err := AddJoint(ctx, r.e, res, r.src, r.o.Classes); err != nil {
+	if r.o.Joint != "" {
+		if err := r.timed("joint", func() error { return r.joint(ctx, res) }); err != nil {
 			return nil, err
 		}
 	}

@@ -144,7 +144,7 @@ func (m *merging) choose(ctx context.Context) error {
 // optionsOf are those of a candidate's merge; the final one has the joint output and the controls as well.
 func (m *merging) optionsOf(c sweep.Candidate) transform.Options {
 	o := m.o
-	o.Settings, o.Until, o.Joint, o.Controls, o.Judge = c.Settings, c.Cut.Until, false, false, true
+	o.Settings, o.Until, o.Joint, o.Controls, o.Judge = c.Settings, c.Cut.Until, "", false, true
 	return o
 }
 

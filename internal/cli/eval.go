@@ -25,6 +25,8 @@ type evalFlags struct {
 type evalResult struct {
 	Engine string      `json:"engine"`
 	Models []evalModel `json:"models"`
+	// Together are plain models side by side: the joint accuracy of their logits by each rule.
+	Together []jointRow `json:"joint_rules_together,omitempty"`
 	// Latency times plain models against each other, the first being the reference.
 	Latency *eval.LatencyReport `json:"latency,omitempty"`
 }
@@ -62,7 +64,7 @@ saves memory only and the other heads cost time.`,
 	a.addGroup(cmd, "Data", func(s *pflag.FlagSet) {
 		s.StringArrayVar(&f.test, "test", nil, "`[HEAD=]FILE`: labelled data, .npz (repeat); with HEAD= the labels number that head's own classes")
 		s.StringArrayVar(&f.classes, "classes", nil, "`HEAD=LIST`: the class of each of its outputs, as a=0,3,4 or a=@FILE (repeat)")
-		s.StringArrayVar(&f.data, "data", nil, "`FILE`: measure agreement on this, .npz (default: --test)")
+		s.StringArrayVar(&f.data, "data", nil, "`FILE`: unlabelled data, .npz: to measure agreement on (default: --test), and to standardise the heads for the joint accuracy")
 		s.StringArrayVar(&f.sources, "source", nil, "`[HEAD=]FILE`: a model that a head came from (repeat)")
 		s.IntVar(&f.dataset.samples, "samples", 0, "`N`: use so many of --data (default: all)")
 		f.dataset.define(s)
@@ -106,6 +108,9 @@ func (a *app) eval(ctx context.Context, files []string, f *evalFlags) error {
 		if err := e.judge(ctx, s); err != nil {
 			return err
 		}
+	}
+	if err := e.together(ctx); err != nil {
+		return err
 	}
 	if f.latency && !e.timed {
 		if err := e.timePlain(ctx); err != nil {
@@ -207,6 +212,9 @@ func (e *evaluation) judge(ctx context.Context, s subject) error {
 	if len(local.tests) > 0 {
 		if err := checkLabels(local.tests, asSources(s), local.classes); err != nil {
 			return err
+		}
+		if len(e.f.data) > 0 {
+			local = local.standardising(renamedData{e.plain, e.inputsFor(s, e.plain)})
 		}
 		if m.Scores, err = local.against(ctx, s.model, tasksOf(s, local.classes), sources); err != nil {
 			return err

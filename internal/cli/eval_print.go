@@ -27,6 +27,7 @@ func (e *evaluation) print() {
 			e.printDeployment(m.Deployment)
 		}
 	}
+	e.printTogether()
 	if e.result.Latency != nil {
 		e.printLatency(e.result.Latency)
 	}

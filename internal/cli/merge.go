@@ -267,6 +267,7 @@ func (m *merging) openEngine() (err error) {
 
 func (m *merging) merge(ctx context.Context) (err error) {
 	m.o.Progress = func(stage string, done, total int) { m.a.stderr.progress(stage, done, total) }
+	m.o.Tasks = m.tasksOfSamples()
 	stop := m.a.stderr.busy("merging")
 	m.res, err = m.p.Merge(ctx, m.engine, m.source(), m.o)
 	stop()

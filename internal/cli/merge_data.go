@@ -44,6 +44,9 @@ func (m *merging) readData(sets *datasets) error {
 	if err := checkLabels(m.scorer.tests, m.sources, m.scorer.classes); err != nil {
 		return err
 	}
+	if err := m.settleJoint(); err != nil {
+		return err
+	}
 	return m.warnOverlap()
 }
 

@@ -22,7 +22,8 @@ type mergeFlags struct {
 	method, until        string
 	budget               string
 	minimize             string
-	joint, noControls    bool
+	joint                string
+	noControls           bool
 	mask                 string
 	match, represent     string
 	base, refit          string
@@ -134,7 +135,8 @@ func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
 	s.StringVar(&f.until, "until", "", "`CUT`: end the trunk there: cut:7 (see inspect), a share of the FLOPs (60%), or values (V1,V2; b:V for head b's names); auto chooses")
 	s.StringVar(&f.budget, "budget", "", "`SIZE`: FLOPs of the merged model relative to one source, like 0.5x or 1.25x (default: every space keeps its width); below 1x a single model can be given, to be shrunk; auto chooses")
 	s.StringVar(&f.minimize, "minimize", "flops", "`COST`: of auto: flops or latency (default: flops)")
-	s.BoolVar(&f.joint, "joint", false, "add an output over all classes of all heads, each head's logits standardised on the data")
+	s.StringVar(&f.joint, "joint", "", "`RULE`: add an output over all classes of all heads: standardised (--joint alone), softmax, or task-id with --data HEAD=FILE for each head")
+	s.Lookup("joint").NoOptDefVal = transform.JointRules[0]
 	s.StringVar(&f.match, "match", "", "`NAME`: who joins whom: "+strings.Join(transform.Matches, ", "))
 	s.StringVar(&f.represent, "represent", "", "`NAME`: what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
 	s.StringVar(&f.base, "base", "", "`HEAD`: whose trunk is kept by --represent base and --method graft (default: the first)")
@@ -158,6 +160,7 @@ func (f *mergeFlags) completions(cmd *cobra.Command) {
 	complete(cmd, "represent", transform.Represents...)
 	complete(cmd, "refit", transform.Refits...)
 	complete(cmd, "score-goal", score.Max, score.Min)
+	complete(cmd, "joint", transform.JointRules...)
 	complete(cmd, "device", "auto", "cpu", "cuda")
 	completeFiles(cmd, "output", "onnx")
 	completeFiles(cmd, "report", "html")

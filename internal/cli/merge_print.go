@@ -75,12 +75,16 @@ func (s *scores) table(name string) *table {
 		}
 		t.add(r.Head, fmt.Sprint(r.Accuracy.N), rate(r.Accuracy), source, diff)
 	}
-	if s.Joint != nil {
+	rules := s.JointRules
+	if rules == nil && s.Joint != nil {
+		rules = []jointRow{{Rule: "softmax", Accuracy: *s.Joint, Ensemble: s.EnsembleJoint, Difference: s.JointDifference}}
+	}
+	for _, r := range rules {
 		source, diff := "", ""
-		if s.EnsembleJoint != nil {
-			source, diff = rate(*s.EnsembleJoint), points(*s.JointDifference)
+		if r.Ensemble != nil {
+			source, diff = rate(*r.Ensemble), points(*r.Difference)
 		}
-		t.add("joint", fmt.Sprint(s.Joint.N), rate(*s.Joint), source, diff)
+		t.add("joint, "+r.Rule, fmt.Sprint(r.Accuracy.N), rate(r.Accuracy), source, diff)
 	}
 	return t
 }
@@ -107,6 +111,7 @@ func (m *merging) printWork() {
 		m.a.printf("mask: tokens where input %s is 0 counted in no statistics\n", mask)
 	}
 	m.printFew()
+	m.printJoint()
 	m.printChecks()
 }
 
@@ -170,5 +175,5 @@ func refitErrors(r *transform.RefitReport) string {
 }
 
 func stageOrder(stage string) int {
-	return slices.Index([]string{"prepare", "read_data", "look_at_data", "choose", "capture", "match", "merge", "refit", "controls", "verify", "evaluate", "score"}, stage)
+	return slices.Index([]string{"prepare", "read_data", "look_at_data", "choose", "capture", "match", "merge", "refit", "controls", "joint", "verify", "evaluate", "score"}, stage)
 }

@@ -129,6 +129,11 @@ func (m *merging) pageHeads(p *report.Page) {
 	p.JointSkipped = s.JointSkipped
 	if s.Joint != nil {
 		p.Joint, p.JointSkipped = &report.Score{Merged: *s.Joint, Source: s.EnsembleJoint, Difference: s.JointDifference}, ""
+		for _, r := range s.JointRules {
+			if r.Rule != "softmax" { // that is Joint
+				p.JointRules = append(p.JointRules, report.JointRule{Rule: r.Rule, Score: report.Score{Merged: r.Accuracy, Source: r.Ensemble, Difference: r.Difference}})
+			}
+		}
 	}
 }
 

@@ -90,7 +90,7 @@ func (m *merging) evaluate(ctx context.Context, file *onnx.Model) error {
 		m.result.JudgedOn = what
 	}
 	if len(m.scorer.tests) > 0 {
-		if m.result.Scores, err = m.scorer.against(ctx, file, m.tasks(), m.sources); err != nil {
+		if m.result.Scores, err = m.scorer.standardising(m.calib).against(ctx, file, m.tasks(), m.sources); err != nil {
 			return err
 		}
 	}

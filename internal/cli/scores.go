@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/eval"
+	"github.com/onnx-zip/onnx-zip/internal/data"
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
@@ -46,6 +47,8 @@ type scores struct {
 	EnsembleJoint      *eval.Rate `json:"ensemble_joint_accuracy,omitempty"`
 	JointDifference    *eval.Diff `json:"joint_difference_points,omitempty"`
 	SamplesOutsideUsed int        `json:"samples_outside_classes,omitempty"`
+	// JointRules are all rules side by side, the file's own joint output among them.
+	JointRules []jointRow `json:"joint_rules,omitempty"`
 
 	predictions []eval.Predictions // of the file that is judged, for each task
 }
@@ -60,6 +63,7 @@ type scorer struct {
 	o       eval.Options
 	tests   []testSet
 	classes map[string][]int
+	calib   data.Source // unlabelled, for the standardised joint rule; nil: without it
 }
 
 // ofModel predicts with one file that has all heads.
@@ -122,8 +126,11 @@ func (s scorer) judge(ctx context.Context, tasks []eval.Task, p predictor) (eval
 	}
 	r := eval.Result{Joint: eval.Joint{Skipped: "the test files number their classes task by task"}}
 	if pooled != nil {
-		var err error
-		if r, err = eval.Score(pooled, labels, nil); err != nil {
+		maxima, err := s.maxima(ctx, tasks, p)
+		if err != nil {
+			return r, err
+		}
+		if r, err = eval.Score(pooled, labels, maxima); err != nil {
 			return r, err
 		}
 	}
@@ -219,6 +226,21 @@ func (s scorer) againstReference(ctx context.Context, m *onnx.Model, tasks []eva
 	}
 	if mine.Joint.Softmax != nil {
 		out.Joint = &mine.Joint.Softmax.Accuracy
+	}
+	if mine.Joint.Standardised != nil {
+		out.JointStandardised = &mine.Joint.Standardised.Accuracy
+	}
+	if out.JointRules, err = jointRules(mine.Joint, ref); err != nil {
+		return nil, err
+	}
+	if out.Joint != nil {
+		row, err := s.jointOutput(ctx, m, tasks)
+		if err != nil {
+			return nil, err
+		}
+		if row != nil {
+			out.JointRules = append(out.JointRules, *row)
+		}
 	}
 	if ref == nil {
 		return out, nil

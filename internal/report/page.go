@@ -22,6 +22,7 @@ type Page struct {
 	Heads        []Head
 	Joint        *Score // over all tasks, against the ensemble
 	JointSkipped string // why there is no joint accuracy
+	JointRules   []JointRule
 	JudgedOn     string // the data of Head.Agreement
 	// Controls are the accuracies of Merge.Controls, by control and head; none without test data.
 	Controls map[string]map[string]*eval.Rate
@@ -54,6 +55,12 @@ type Score struct {
 	Merged     eval.Rate
 	Source     *eval.Rate
 	Difference *eval.Diff
+}
+
+// JointRule is the joint accuracy by another rule, or that of the file's own joint output.
+type JointRule struct {
+	Rule string
+	Score
 }
 
 // Size is what a model costs. FLOPs are for one sample.
