@@ -48,7 +48,7 @@ T_MAIN = {
     "regnet_y": 13, "convnext": 17, "ghostnet": 13, "unet": 13, "unet_bilinear": 11, "deeplab": 13, "lraspp": 13,
     "autoencoder": 13, "fpn": 13, "yolo_anchors": 12, "yolo_dfl": 16, "mlp": 13, "mlp_norm": 17, "mlp_mixer": 17,
     "vit": 17, "deit": 13, "swin": 17, "torch_encoder": 14, "bert": 14, "bert_mlm": 17, "distilbert": 13, "gpt2": 13,
-    "gpt": 17, "llama": 17, "wav2vec2": 14, "hubert": 17, "lstm": 13, "conv_gru": 13, "conv1d_kws": 13,
+    "gpt": 17, "gqa": 13, "llama": 17, "wav2vec2": 14, "hubert": 17, "lstm": 13, "conv_gru": 13, "conv1d_kws": 13,
     "scripted_cell": 13,
 }
 

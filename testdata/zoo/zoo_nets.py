@@ -652,6 +652,56 @@ class Gpt(nn.Module):
         return self.head(self.ln(self.blocks(self.tok(ids) + self.pos[:, :ids.shape[1]])))
 
 
+class SharedKeys(nn.Module):
+    """Grouped-query attention: query heads share keys and values, which are expanded (torch 1.13 exports
+    repeat_interleave wrongly). Rotary angles, if any, turn neighbouring features."""
+
+    def __init__(self, dim, heads, shared, length, rotary):
+        super().__init__()
+        self.heads, self.shared, self.each = heads, shared, dim // heads
+        self.q, self.o = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.k, self.v = nn.Linear(dim, shared * self.each), nn.Linear(dim, shared * self.each)
+        angle = torch.arange(length)[:, None] * 100.0 ** -(torch.arange(0, self.each, 2) / self.each)
+        self.rotary = rotary
+        self.register_buffer("cos", angle.cos(), persistent=False)
+        self.register_buffer("sin", angle.sin(), persistent=False)
+        self.register_buffer("hidden", torch.ones(length, length).triu(1).bool(), persistent=False)
+
+    def turn(self, x):
+        even, odd = x[..., 0::2], x[..., 1::2]
+        cos, sin = self.cos[:x.shape[2]], self.sin[:x.shape[2]]
+        return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)
+
+    def forward(self, x):
+        b, t, c = x.shape
+        q, k, v = (p(x).view(b, t, -1, self.each).transpose(1, 2) for p in (self.q, self.k, self.v))
+        if self.rotary:
+            q, k = self.turn(q), self.turn(k)
+        k, v = (z[:, :, None].expand(-1, -1, self.heads // self.shared, -1, -1).flatten(1, 2) for z in (k, v))
+        scores = (q @ k.transpose(-2, -1)) * self.each ** -0.5
+        scores = scores.masked_fill(self.hidden[:t, :t], float("-inf"))
+        return self.o((scores.softmax(-1) @ v).transpose(1, 2).reshape(b, t, c))
+
+
+class Gqa(nn.Module):
+    """A small causal model whose query heads share keys and values: 4 by 2 with rotary angles, then 4 by 1 and 6 by 3 without."""
+
+    def __init__(self, classes, vocab=80, dim=24, length=16):
+        super().__init__()
+        self.tok = nn.Embedding(vocab, dim)
+        self.attns = nn.ModuleList(SharedKeys(dim, h, s, length, r) for h, s, r in ((4, 2, True), (4, 1, False), (6, 3, False)))
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.attns)
+        self.mlps = nn.ModuleList(nn.Sequential(nn.Linear(dim, 40), nn.SiLU(), nn.Linear(40, dim)) for _ in self.attns)
+        self.head = nn.Linear(dim, classes)
+
+    def forward(self, ids):
+        x = self.tok(ids)
+        for norm, attn, mlp in zip(self.norms, self.attns, self.mlps):
+            x = x + attn(norm(x))
+            x = x + mlp(x)
+        return self.head(x[:, -1])
+
+
 class TorchEncoder(nn.Module):
     """torch's own TransformerEncoder (post-norm) over a linear embedding, mean over time."""
 
@@ -811,6 +861,8 @@ ARCHS = {
                  title="GPT-2 (causal, tied matrix)"),
     "gpt": Arch("transformer", Gpt, [("input_ids", 80, ("batch", 16))], [("logits", BATCH)],
                 title="small GPT, packed QKV, constant causal mask, tied matrix"),
+    "gqa": Arch("transformer", Gqa, [("input_ids", 80, ("batch", 16))], LOGITS,
+                title="grouped-query attention, with and without rotary angles"),
     "llama": Arch("transformer", llama, TEXT, [("logits", {0: "batch", 1: "sequence"})], source=HF,
                   title="Llama (rotary, RMSNorm, SwiGLU, grouped queries)"),
     "wav2vec2": Arch("audio", wav2vec2, [("input_values", "f32", ("batch", 800))], [("logits", BATCH)], source=HF,
