@@ -243,8 +243,11 @@ func attention(w *writer, a, b int) {
 // groupedQueries is an attention of 4 or 6 query heads of 4 features, of which 2 or 3 share a head of keys and
 // values. The halves of a head may be treated differently, as rotary embeddings do.
 func groupedQueries(w *writer, a, b int) {
-	const inside, shared = 4, 2
-	copies := 2 + a%2
+	const inside = 4
+	copies, shared := 2+a%2, 2
+	if a%4 == 0 { // one head of keys for all
+		shared = 1
+	}
 	heads, positions := shared*copies, w.s*w.s
 	tokens := w.op("Transpose", w.op("Reshape", w.cur+", "+w.ints(4, w.n, positions), ""), "perm=[0,2,1]")
 	split := func(n int, rotate bool) string {

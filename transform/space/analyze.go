@@ -97,7 +97,7 @@ func (a *analyzer) tieModels(c *call) {
 func (a *analyzer) tieValues(c *call, mine, other string) {
 	x, y := a.vals[c.model][mine], a.vals[0][other]
 	for k := range min(len(x), len(y)) {
-		a.unify(x[k], y[k], c.why("differs between the models"))
+		a.unify(vary(x[k]), vary(y[k]), c.why("differs between the models"))
 	}
 }
 

@@ -25,6 +25,7 @@ type run struct {
 	inner int
 	part  Part // of a block that is divided into heads: on which of the two axes this is
 	many  bool // the run is repeated, the whole of it, an unknown number of times (heads of a batch: N·h)
+	same  bool // of aligned positions: all hold the same (an Expand), so meeting features is no tie
 }
 
 func (r run) positions() int {
@@ -57,7 +58,7 @@ func resolve(x axis) axis {
 	var out axis
 	for _, r := range x {
 		if r.b == nil {
-			if n := len(out); n > 0 && out[n-1].b == nil && out[n-1].size >= 0 && r.size >= 0 {
+			if n := len(out); n > 0 && out[n-1].b == nil && out[n-1].size >= 0 && r.size >= 0 && !r.same && !out[n-1].same {
 				out[n-1].size += r.size
 				continue
 			}
@@ -76,6 +77,35 @@ func appendFinest(out axis, r run) axis {
 	}
 	for _, p := range r.b.parts {
 		out = appendFinest(out, run{b: p, inner: r.inner})
+	}
+	return out
+}
+
+// allSame reports whether all positions of an axis hold the same.
+func (x axis) allSame() bool { return len(x) == 1 && x[0].same }
+
+// fixWidth says why the number of features on an axis cannot change.
+func fixWidth(x axis, why string) {
+	for _, r := range x {
+		if r.b != nil && r.b.fixed == "" {
+			r.b.fixed = why
+		}
+	}
+}
+
+// other is what lies along an axis of a result whose operands have x and y there, which were tied.
+func other(x, y axis) axis {
+	if x.allSame() {
+		return y
+	}
+	return x
+}
+
+// vary is the axis without the claim that its positions hold the same.
+func vary(x axis) axis {
+	out := slices.Clone(x)
+	for k := range out {
+		out[k].same = false
 	}
 	return out
 }
@@ -174,8 +204,12 @@ func restrictAll(x axis, m Mode, why Reason) {
 }
 
 // unify makes two axes hold the same features, position by position. What cannot be laid over each
-// other is pinned.
+// other is pinned. An axis along which all is the same fits any other: the result has the other's layout.
 func (a *analyzer) unify(x, y axis, why Reason) {
+	if x.allSame() || y.allSame() {
+		fixWidth(append(resolve(x), resolve(y)...), "it meets what an Expand has spread to as many features")
+		return
+	}
 	cx, cy := newCursor(x), newCursor(y)
 	for !cx.done() && !cy.done() {
 		p, q := cx.head(), cy.head()
@@ -201,6 +235,9 @@ func (a *analyzer) unify(x, y axis, why Reason) {
 				return
 			}
 		case p.part == q.part && p.part != Whole && tieParts(p, q):
+			cx.pop()
+			cy.pop()
+		case oneHead(p, q):
 			cx.pop()
 			cy.pop()
 		case p.inner != q.inner || p.part != Whole || q.part != Whole:

@@ -35,11 +35,33 @@ func (c *call) apply() {
 		c.pinNode("works on values whose rank could not be found")
 	default:
 		r(c)
+		if !passesSame[c.n.GetOpType()] {
+			c.outputsVary()
+		}
 	}
 	for _, out := range c.n.GetOutput() { // a rule speaks of the outputs it knows
 		if out != "" && c.a.vals[c.model][out] == nil && c.isRead(out) {
 			c.pinNode(fmt.Sprintf("makes %q, which the analysis does not follow", out))
 			return
+		}
+	}
+}
+
+// passesSame are operators whose result, where their computed operands hold the same along an axis, does too.
+var passesSame = map[string]bool{
+	"Expand": true, "Reshape": true, "Unsqueeze": true, "Squeeze": true, "Transpose": true, "Cast": true, "Identity": true, "Not": true,
+	"Neg": true, "Add": true, "Sub": true, "Mul": true, "Div": true, "Where": true, "Equal": true, "And": true, "Or": true, "MatMul": true,
+}
+
+// outputsVary takes back that positions of the outputs hold the same.
+func (c *call) outputsVary() {
+	for k, out := range c.n.GetOutput() {
+		axes := slices.Clone(c.a.vals[c.model][out])
+		for i := range axes {
+			axes[i] = vary(axes[i])
+		}
+		if axes != nil {
+			c.setOut(k, axes)
 		}
 	}
 }
@@ -204,6 +226,9 @@ func (c *call) setParams(slot int, axes []axis) {
 	}
 	for k, d := range t.GetDims() {
 		at := len(axes) - len(t.GetDims()) + k
+		if at >= 0 && d != 1 {
+			axes[at] = vary(axes[at])
+		}
 		if at >= 0 && (d != 1 || axes[at].positions() == 1) {
 			c.setParam(slot, k, axes[at], Out)
 		}

@@ -65,7 +65,7 @@ func (e *binding) bindActivation(slot int, term, letters string, axes []axis) {
 			restrictAll(axes[k], Pinned, e.why("slides a window over the features"))
 		case '.':
 			if dot < len(e.dots) {
-				e.a.unify(e.dots[dot], axes[k], e.why("ties its operands"))
+				e.dots[dot] = e.tieLeading(e.dots[dot], axes[k])
 			} else {
 				e.dots = append(e.dots, axes[k])
 			}
@@ -76,12 +76,26 @@ func (e *binding) bindActivation(slot int, term, letters string, axes []axis) {
 				e.letters[l] = axes[k]
 			} else {
 				e.a.unify(x, axes[k], e.why("ties its operands"))
+				x = other(x, axes[k])
+				e.letters[l] = x
 				if !strings.Contains(e.out, string(l)) {
 					restrictAll(x, Permute, e.why("multiplies the features with each other and adds them up"))
 				}
 			}
 		}
 	}
+}
+
+// tieLeading ties a leading axis of two operands, and returns that of the result: an operand of size 1 is spread.
+func (e *binding) tieLeading(x, y axis) axis {
+	switch {
+	case x.isAligned() && x.positions() == 1:
+		return y
+	case y.isAligned() && y.positions() == 1:
+		return x
+	}
+	e.a.unify(x, y, e.why("ties its operands"))
+	return other(x, y)
 }
 
 // bindParams gives the axes of parameters the features of their letters.

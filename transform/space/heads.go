@@ -143,6 +143,28 @@ func tieParts(p, q run) bool {
 	return true
 }
 
+// oneHead ties the features inside heads to a whole block of as many: keys, or values, that all heads share. Both keep
+// their order. It reports whether the two are such.
+func oneHead(p, q run) bool {
+	if q.part == InsidePart {
+		p, q = q, p
+	}
+	if p.part != InsidePart || !keepOrder(q) || p.positions() != q.positions() {
+		return false
+	}
+	p.b.fixInside()
+	return true
+}
+
+// keepOrder makes a whole block one head, whose features keep their order; false where it is something else.
+func keepOrder(r run) bool {
+	b, ok := intoGroups(axis{r}, 1, Reason{Text: "is shared by all heads"})
+	if ok {
+		b.fixInside()
+	}
+	return ok
+}
+
 // fixInside reports whether one of two runs counts the features inside heads, and the other as many aligned
 // positions (if their number is known): their order then is fixed, and the tie is no reason to pin.
 func fixInside(p, q run) bool {

@@ -27,6 +27,9 @@ func times(outer, inner axis) (axis, bool) {
 		if whole, ok := join(outer[0], inner[0]); ok {
 			return axis{whole}, true
 		}
+		if outer[0].part == HeadPart && inner[0].part == Whole && inner[0].b != nil && keepOrder(inner[0]) {
+			return axis{{b: outer[0].b, inner: outer[0].inner * ni, part: HeadPart}}, true // values that all heads share
+		}
 	}
 	switch {
 	case ni == 1 && inner.isAligned():

@@ -51,7 +51,7 @@ func (c *call) headAxes(slot, count int) (headAxes, bool) {
 	case c.param(slot) != nil || len(x) != 3 && len(x) != 4:
 		return headAxes{}, false
 	case len(x) == 4:
-		return headAxes{x[0], x[1], x[2], x[3]}, true
+		return headAxes{vary(x[0]), vary(x[1]), vary(x[2]), vary(x[3])}, true
 	case count < 1:
 		return headAxes{}, false
 	case x[2].isAligned():

@@ -35,9 +35,10 @@ func (c *call) tieOperands(at, size int) axis {
 		}
 		if first == nil {
 			first = axes[k]
-		} else {
-			c.a.unify(first, axes[k], c.why("ties its operands"))
+			continue
 		}
+		c.a.unify(first, axes[k], c.why("ties its operands"))
+		first = other(first, axes[k])
 	}
 	if first == nil { // only parameters reach that far: the same positions in every model
 		return aligned(size)

@@ -158,6 +158,10 @@ func slice(c *call) {
 				from += total
 			}
 			from = min(max(from, 0), total)
+			if inside := resolve(x[k]); len(inside) == 1 && inside[0].part == InsidePart && c.size(value, k) >= 0 {
+				out[k] = c.cutOut(x[k], 0, c.size(value, k)) // whatever it takes: the order is fixed
+				continue
+			}
 			if steps != nil && steps[i] != 1 || c.size(value, k) < 0 {
 				restrictAll(x[k], Pinned, c.why("takes every n-th feature"))
 				out[k] = c.pinned(c.size(value, k), "takes every n-th feature")

@@ -91,7 +91,7 @@ func expand(c *call) {
 				c.pinNode("spreads one feature over others")
 				return
 			}
-			out[k] = aligned(size)
+			out[k] = axis{{size: size, inner: 1, same: size > 0}}
 		case c.param(0) != nil && !onnx.DType(c.param(0).GetDataType()).IsFloat():
 			out[k] = aligned(size) // ids, masks
 		case c.param(0) != nil:

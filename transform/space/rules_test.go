@@ -156,6 +156,9 @@ func dump(a *Analysis, ix *onnx.Index) string {
 		if s.InsideFixed {
 			more += " in order"
 		}
+		if s.Fixed != "" {
+			more += " of fixed width"
+		}
 		if s.HeadsFixed {
 			more += " heads in place"
 		}
