@@ -190,6 +190,9 @@ func (p *Prepared) describe(m *onnx.Model, merged *merge.Merged, t *merge.Trunk,
 		}
 		m.SetMetadata("onnx_zip.source."+src.Head+".sha256", hash)
 	}
+	if o.DataFree {
+		m.SetMetadata("onnx_zip.data_free", "true")
+	}
 	m.SetMetadata(attach.HeadsKey, strings.Join(heads, ","))
 	if err := p.describeTrunk(m, t); err != nil {
 		return err

@@ -58,7 +58,7 @@ func (p *Prepared) NeedsData(o Options) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return o.needsData() && !t.Exact, nil
+	return o.needsData() && !t.Exact && !o.DataFree, nil
 }
 
 func (p *Prepared) trunk(o Options) (*merge.Trunk, error) {
@@ -119,7 +119,16 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 	if len(r.trunk.Groups) == 0 && r.o.Match != "none" {
 		return nil, r.nothingShared()
 	}
-	wantsData := r.o.needsData() && !r.trunk.Exact
+	wantsStats := r.o.needsData() && !r.trunk.Exact
+	wantsData := wantsStats && !r.o.DataFree
+	if r.o.DataFree && wantsStats {
+		if err := r.timed("capture", func() (err error) {
+			r.stats, err = r.p.weightStatistics(r.trunk)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+	}
 	if wantsData && (r.src == nil || r.src.Samples() == 0) {
 		return nil, fault.New(fault.Data, "no_data", "these models can only be matched by what they compute: calibration data is needed").
 			WithHint("give unlabelled inputs with --data FILE.npz")
@@ -143,6 +152,9 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 	var m *merge.Merged
 	if err := r.timed("merge", func() (err error) {
 		m, err = merge.Build(r.p.Sources, r.trunk, r.as, merge.Options{Rename: r.o.Rename})
+		if err == nil && r.o.DataFree && wantsStats && r.o.Settings.Refit != "none" {
+			err = r.p.foldVariance(r.trunk, r.as, r.stats, m)
+		}
 		return err
 	}); err != nil {
 		return nil, err

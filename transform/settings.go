@@ -19,6 +19,9 @@ type Settings struct {
 	Beta      float64 `json:"beta"`             // same-model budget of zip (zipit: the paper's β)
 	Budget    float64 `json:"budget,omitempty"` // FLOPs relative to one source; 0: every space keeps its width
 	Seed      uint64  `json:"seed"`             // of random matching and of the choice of samples
+	// DataFree merges without any data: features are matched by their weights, and refit repair corrects variances as
+	// far as weights tell. Least squares is not possible then.
+	DataFree bool `json:"data_free,omitempty"`
 }
 
 // presets are the methods, each a point on the three axes.
@@ -92,6 +95,9 @@ func (s Settings) check() error {
 			return fault.New(fault.Usage, "unknown_setting", "there is no --%s %q", c.axis, c.value).
 				WithHint("choose one of %s", strings.Join(c.allowed, ", "))
 		}
+	}
+	if s.DataFree && s.Refit == "ls" {
+		return fault.New(fault.Usage, "needs_data", "least squares needs data").WithHint("use --refit repair or none, or give data")
 	}
 	return nil
 }

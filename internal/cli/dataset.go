@@ -118,5 +118,5 @@ func (d *datasets) tests(files []headed) ([]testSet, error) {
 // noData is the refusal where data is needed and none was given: with a recipe for this model.
 func noData(inputs []data.InputSpec, why string) error {
 	return fault.New(fault.Data, "no_data", "calibration data is needed %s", why).
-		WithHint("give some hundred unlabelled inputs with --data; to make a file of them in Python:\n%s", data.Recipe(inputs))
+		WithHint("give some hundred unlabelled inputs with --data; to make a file of them in Python:\n%s\nwithout any data, --data-free matches by weights alone and loses more", data.Recipe(inputs))
 }

@@ -275,6 +275,9 @@ func (m *merging) merge(ctx context.Context) (err error) {
 		return err
 	}
 	m.result.Report, m.result.Exact = &m.res.Report, m.res.Exact
+	if m.o.DataFree && !m.res.Exact {
+		m.a.warn(warning{Code: "data_free", Message: "matched by weights alone: expect to lose much, most in deep networks of different origin; give unlabelled inputs with --data where there are any"})
+	}
 	if r := m.res.Report.Refit; r != nil && r.Enough > m.res.Report.Samples {
 		m.a.warn(warning{Code: "few_samples", Message: fmt.Sprintf("%d samples are few for the least squares of some nodes; %d would do for all", m.res.Report.Samples, r.Enough)})
 	}

@@ -25,6 +25,7 @@ type mergeFlags struct {
 	joint                string
 	noControls           bool
 	mask                 string
+	dataFree             bool
 	match, represent     string
 	base, refit          string
 	alpha, beta          float64
@@ -123,6 +124,7 @@ func (f *mergeFlags) defineOutput(s *pflag.FlagSet) {
 
 func (f *mergeFlags) defineData(s *pflag.FlagSet) {
 	s.StringArrayVar(&f.data, "data", nil, "`[HEAD=]FILE`: unlabelled inputs, .npz or .npy (repeat)")
+	s.BoolVar(&f.dataFree, "data-free", false, "no --data: match features by their weights, correct variances as far as weights tell; loses more (docs/data-free.md)")
 	s.IntVar(&f.dataset.samples, "samples", 0, "`N`: use so many of them (default: all)")
 	s.StringArrayVar(&f.test, "test", nil, "`[HEAD=]FILE`: labelled data to judge by, .npz (repeat); with HEAD= the labels number that head's own classes")
 	s.StringArrayVar(&f.classes, "classes", nil, "`HEAD=LIST`: the class of each of its outputs, as a=0,3,4 or a=@FILE (repeat)")
@@ -205,6 +207,11 @@ func (f *mergeFlags) settings(cmd *cobra.Command) (transform.Settings, error) {
 		*factor.set = factor.value
 	}
 	s.Seed, s.Base = f.seed, f.base
+	if f.dataFree {
+		if err := f.withoutData(&s, changed("refit")); err != nil {
+			return s, err
+		}
+	}
 	if f.base != "" && s.Represent != "base" {
 		return s, usage("bad_flag", "--base has no meaning with --represent %s", s.Represent).WithHint("it belongs to --represent base and --method graft")
 	}
@@ -217,15 +224,33 @@ func (f *mergeFlags) settings(cmd *cobra.Command) (transform.Settings, error) {
 	return s, nil
 }
 
+// withoutData makes settings that need no data.
+func (f *mergeFlags) withoutData(s *transform.Settings, refitGiven bool) error {
+	switch {
+	case len(f.data) > 0:
+		return usage("bad_flag", "--data-free and --data contradict each other").WithHint("with data a merge is better: leave --data-free out")
+	case refitGiven && s.Refit == "ls":
+		return usage("needs_data", "--refit ls needs data").WithHint("use --refit repair or none with --data-free")
+	case s.Refit == "ls":
+		s.Refit = "repair"
+	}
+	s.DataFree = true
+	return nil
+}
+
 // settingsLine is the resolved settings for people.
 func settingsLine(s transform.Settings) string {
 	match := s.Match
 	if match == "zip" || match == "zipit" {
 		match += fmt.Sprintf(" (alpha %g, beta %g)", s.Alpha, s.Beta)
 	}
+	free := ""
+	if s.DataFree {
+		free = ", by weights alone (no data)"
+	}
 	represent := s.Represent
 	if represent == "base" {
 		represent += " (" + s.Base + ")"
 	}
-	return fmt.Sprintf("method %s: match %s, represent %s, refit %s, seed %d", s.Method, match, represent, s.Refit, s.Seed)
+	return fmt.Sprintf("method %s: match %s, represent %s, refit %s, seed %d%s", s.Method, match, represent, s.Refit, s.Seed, free)
 }
