@@ -10,8 +10,9 @@ import (
 // row-major, finite. The method is that of shortest augmenting paths (Jonker and
 // Volgenant 1987, in the form of Crouse, "On implementing 2D rectangular
 // assignment algorithms", IEEE Transactions on Aerospace and Electronic Systems
-// 52(4), 2016): O(n³) at worst, which is near where profit is the product of a
-// number for the row and one for the column, far from it for most others.
+// 52(4), 2016), from prices that are good where profit is near the product of a
+// number for the row and one for the column, else from column minima: O(n³) at
+// worst, far from it for most profits.
 //
 // Among equally good solutions it prefers of[i] = i wherever an exchange of two
 // partners leads there.
@@ -73,8 +74,9 @@ func (a *assignment) row(i int) []float64 { return a.profit[i*a.n : (i+1)*a.n] }
 // match makes row i and column j partners.
 func (a *assignment) match(i, j int) { a.colOf[i], a.rowOf[j] = j, i }
 
-// reduce sets the prices to column and then row minima, and matches what comes
-// out at cost 0: the diagonal first, then what is left in order.
+// reduce sets prices, those of columns to their minima or, where that gives the higher lower bound of the cost,
+// Σu + Σv, to those of factorPrices; those of rows to what is left. Then it matches what comes out at cost 0: the
+// diagonal first, then what is left in order.
 func (a *assignment) reduce() {
 	for j := range a.v {
 		a.v[j] = math.Inf(1)
@@ -84,11 +86,13 @@ func (a *assignment) reduce() {
 			a.v[j] = min(a.v[j], -p)
 		}
 	}
+	bound := a.reduceRows()
+	minima := a.v
+	if a.v = factorPrices(a.n, a.profit); !(a.reduceRows() > bound) {
+		a.v = minima
+		a.reduceRows()
+	}
 	for i := range a.n {
-		a.u[i] = math.Inf(1)
-		for j, p := range a.row(i) {
-			a.u[i] = min(a.u[i], -p-a.v[j])
-		}
 		if -a.row(i)[i]-a.v[i] == a.u[i] {
 			a.match(i, i)
 		}
@@ -104,6 +108,19 @@ func (a *assignment) reduce() {
 			}
 		}
 	}
+}
+
+// reduceRows sets the prices of rows as high as those of the columns allow, and returns the sum of all prices, which
+// no assignment can cost less than.
+func (a *assignment) reduceRows() (bound float64) {
+	for i := range a.n {
+		a.u[i] = math.Inf(1)
+		for j, p := range a.row(i) {
+			a.u[i] = min(a.u[i], -p-a.v[j])
+		}
+		bound += a.u[i] + a.v[i]
+	}
+	return bound
 }
 
 // augment matches the free row start along a cheapest alternating path.

@@ -61,11 +61,8 @@ func BenchmarkPermute(b *testing.B) { benchmarkZip(b, Permute, Options{}) }
 // BenchmarkAssign measures profits without structure, and those of features
 // that share a single strong factor, which are much harder.
 func BenchmarkAssign(b *testing.B) {
-	for _, noise := range []float64{1, 0.05} {
+	for _, noise := range []float64{1, 0.05, 0} {
 		for _, n := range []int{512, 2048, 4096} {
-			if n == 4096 && noise < 1 {
-				continue // a quarter of a minute
-			}
 			b.Run(fmt.Sprintf("n=%d/noise=%v", n, noise), func(b *testing.B) {
 				profit := factorProfit(n, noise)
 				for b.Loop() {
