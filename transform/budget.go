@@ -97,7 +97,7 @@ func (p *Prepared) flopsAt(t *merge.Trunk, widths map[*space.Space]int, rename m
 // ownNames lets a single model that is shrunk keep the names of its outputs.
 func (p *Prepared) ownNames(rename map[string]string) map[string]string {
 	if len(p.Sources.Models) > 1 {
-		return rename
+		return p.mergedNames(rename)
 	}
 	out := map[string]string{}
 	src := p.Sources.Models[0]

@@ -47,7 +47,7 @@ type jointHead struct {
 // Errors: fault.Unsupported where a head has no such output, fault.Data without samples, fault.Usage for an unknown
 // rule, the wrong number of class names, or samples whose task is not known.
 func (r *run) joint(ctx context.Context, res *Result) error {
-	heads, err := jointHeads(res)
+	heads, err := r.p.jointHeads(res)
 	if err != nil {
 		return err
 	}
@@ -74,14 +74,14 @@ func (r *run) joint(ctx context.Context, res *Result) error {
 	return nil
 }
 
-func jointHeads(res *Result) ([]jointHead, error) {
+func (p *Prepared) jointHeads(res *Result) ([]jointHead, error) {
 	ix, err := onnx.NewIndex(res.Merged.Model.Graph())
 	if err != nil {
 		return nil, err
 	}
 	var out []jointHead
-	for i, names := range res.Merged.Outputs {
-		for _, name := range names {
+	for i, h := range p.Heads() {
+		for _, name := range p.MergedOutputs(h, res.Merged) {
 			dtype, dims, _ := onnx.TensorType(ix.Output(name))
 			if dtype.IsFloat() && len(dims) == 2 && dims[1].Size > 0 {
 				out = append(out, jointHead{name, dims[1].Size, dtype})
@@ -89,7 +89,7 @@ func jointHeads(res *Result) ([]jointHead, error) {
 			}
 		}
 		if len(out) != i+1 {
-			return nil, fault.New(fault.Unsupported, "no_joint", "head %d has no output [samples, classes]: there is no joint prediction", i+1)
+			return nil, fault.New(fault.Unsupported, "no_joint", "head %s has no output [samples, classes]: there is no joint prediction", h.Name)
 		}
 	}
 	if ix.Has(JointOutput) {
@@ -113,7 +113,7 @@ func (r *run) classNames(heads []jointHead) ([]string, error) {
 			if given != nil {
 				names = append(names, given[k])
 			} else {
-				names = append(names, fmt.Sprintf("%s:%d", r.p.Sources.Models[h].Head, k))
+				names = append(names, fmt.Sprintf("%s:%d", r.p.Heads()[h].Name, k))
 			}
 		}
 	}

@@ -70,10 +70,10 @@ func (r *run) judge(ctx context.Context, m *onnx.Model, held calibrate.Source) (
 	}
 	var out Judgement
 	for i, names := range side.Outputs {
-		for _, name := range names {
+		for k, name := range names {
 			if want, ok := r.o.Shared.truth[name]; ok {
 				j := compareOutputs(got[name], want)
-				j.Head, j.Output, j.Samples = r.p.Sources.Models[i].Head, name, held.Samples()
+				j.Head, j.Output, j.Samples = r.p.headOf(i, r.p.Sources.Models[i].Index.Graph.GetOutput()[k].GetName()), name, held.Samples()
 				out = append(out, j)
 			}
 		}

@@ -46,6 +46,10 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 	var sources []*merge.Source
 	opset := highestOpset(models)
 	for i, m := range models {
+		m, err := withoutJoint(m)
+		if err != nil {
+			return nil, fault.As(err).InFile(models[i].File)
+		}
 		s, log, precision, err := prepareOne(m, heads[i], opset)
 		if i == 0 {
 			p.Precision = precision

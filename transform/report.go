@@ -68,6 +68,10 @@ type SpaceReport struct {
 	Across int `json:"across"`
 	Within int `json:"within"`
 	Alone  int `json:"alone"`
+	// Features counts for each model the merged features that its own go into: as many of them stay distinct. Share is
+	// its part in what the merged features imitate; the shares sum up to 1, and are equal where no model is favoured.
+	Features []int     `json:"features_by_model"`
+	Share    []float64 `json:"share_by_model"`
 }
 
 // CostReport compares sizes. FLOPs are for one sample.
@@ -99,12 +103,13 @@ func (r *run) report(res *Result, size cost.Report) error {
 	for _, e := range res.Trunk.Ends {
 		rep.Trunk.Ends = append(rep.Trunk.Ends, EndReport{e.Node, e.Why})
 	}
-	for i, m := range r.p.Files {
-		hash, err := m.Hash()
+	for _, h := range r.p.Heads() {
+		file := r.p.Files[h.Source]
+		hash, err := file.Hash()
 		if err != nil {
 			return err
 		}
-		rep.Heads = append(rep.Heads, HeadReport{r.p.Sources.Models[i].Head, m.File, hash, res.Merged.Outputs[i]})
+		rep.Heads = append(rep.Heads, HeadReport{h.Name, file.File, hash, r.p.MergedOutputs(h, res.Merged)})
 	}
 	if r.src != nil {
 		rep.Samples = r.src.Samples()
@@ -122,6 +127,7 @@ func (r *run) reportSpaces(rep *Report) {
 			ID: sp.ID, Name: sp.Name, Dim: sp.Dim, Width: a.Width, Mode: sp.Mode.String(), Why: sp.Reasons(),
 			Identical: r.trunk.Identical[sp],
 		}
+		s.Features, s.Share = byModel(a, sp.Dim)
 		for _, members := range a.Members() {
 			models := map[int]bool{}
 			for _, k := range members {
@@ -176,19 +182,11 @@ func (r *run) addedOperators(m *onnx.Model) []string {
 // describe writes where the merged file came from into its metadata.
 func (p *Prepared) describe(m *onnx.Model, merged *merge.Merged, t *merge.Trunk, o Options) error {
 	var heads []string
-	for i, src := range p.Sources.Models {
-		for _, row := range p.Sources.Pairing.Inputs {
-			m.SetMetadata("onnx_zip.input."+src.Head+"."+row[i], row[0])
-		}
-		for k, out := range src.Index.Graph.GetOutput() {
-			m.SetMetadata("onnx_zip.output."+src.Head+"."+out.GetName(), merged.Outputs[i][k])
-		}
-		heads = append(heads, src.Head)
-		hash, err := p.Files[i].Hash()
-		if err != nil {
+	for _, h := range p.Heads() {
+		heads = append(heads, h.Name)
+		if err := p.describeHead(m, merged, h); err != nil {
 			return err
 		}
-		m.SetMetadata("onnx_zip.source."+src.Head+".sha256", hash)
 	}
 	if o.DataFree {
 		m.SetMetadata("onnx_zip.data_free", "true")
@@ -212,4 +210,26 @@ func (p *Prepared) describeTrunk(m *onnx.Model, t *merge.Trunk) error {
 		return nil
 	}
 	return attach.SetTrunk(m, values)
+}
+
+// byModel counts what becomes of each model's features.
+func byModel(a merge.Assignment, dim int) (features []int, share []float64) {
+	seen := map[[2]int]bool{}
+	total := 0.0
+	for k, m := range a.Of {
+		i := k / dim
+		if i == len(features) {
+			features, share = append(features, 0), append(share, 0)
+		}
+		if !seen[[2]int{i, m}] {
+			seen[[2]int{i, m}] = true
+			features[i]++
+		}
+		share[i] += a.Coef[k]
+		total += a.Coef[k]
+	}
+	for i := range share {
+		share[i] /= max(total, 1e-300)
+	}
+	return features, share
 }

@@ -71,8 +71,8 @@ func (r *run) checkTasks(heads int) error {
 	}
 	for h, n := range count {
 		if n < HeldOut {
-			return fault.New(fault.Data, "few_samples", "%d samples of head %s's task are too few to tell it from the others", n, r.p.Sources.Models[h].Head).
-				WithHint("give at least %d with --data %s=FILE", HeldOut, r.p.Sources.Models[h].Head)
+			return fault.New(fault.Data, "few_samples", "%d samples of head %s's task are too few to tell it from the others", n, r.p.Heads()[h].Name).
+				WithHint("give at least %d with --data %s=FILE", HeldOut, r.p.Heads()[h].Name)
 		}
 	}
 	return nil
@@ -261,12 +261,28 @@ func (d *discriminant) solve() (*TaskReport, []float64, []float64, error) {
 			best = &TaskReport{Features: d.width, Ridge: ridge, HeldOut: len(d.heldTasks), Accuracy: right / math.Max(float64(len(d.heldTasks)), 1)}
 		}
 	}
+	d.center(weight)
+	d.center(bias)
 	for h := range d.tasks { // back to features about 0
 		for k, o := range d.origin {
 			bias[h] -= weight[h*d.width+k] * o
 		}
 	}
 	return best, weight, bias, nil
+}
+
+// center subtracts what all tasks have in common, which a softmax does not see but rounding does.
+func (d *discriminant) center(v []float64) {
+	n := len(v) / d.tasks
+	for k := range n {
+		mean := 0.0
+		for h := range d.tasks {
+			mean += v[h*n+k] / float64(d.tasks)
+		}
+		for h := range d.tasks {
+			v[h*n+k] -= mean
+		}
+	}
 }
 
 // at solves with one ridge: weights [tasks, width] and biases.

@@ -83,11 +83,11 @@ func (m *merging) makeCandidate(ctx context.Context, c sweep.Candidate, o transf
 
 // pairOutputs says which output of a merged model is which of a source.
 func (m *merging) pairOutputs(res *transform.Result) {
-	for i := range m.sources {
+	for i, h := range m.p.Heads() {
 		s := &m.sources[i]
 		s.Pairs = nil
-		for k, out := range m.p.Sources.Models[i].Index.Graph.GetOutput() {
-			s.Pairs = append(s.Pairs, eval.Pair{Head: s.Head, Merged: res.Merged.Outputs[i][k], Source: out.GetName()})
+		for k, merged := range m.p.MergedOutputs(h, res.Merged) {
+			s.Pairs = append(s.Pairs, eval.Pair{Head: s.Head, Merged: merged, Source: h.Outputs[k]})
 		}
 	}
 }

@@ -44,12 +44,12 @@ func (c *choosing) printNearest(m *merging) {
 	m.a.paragraph("no merge of %d keeps %s%s; the nearest (%s):", len(c.tried), strings.Join(c.report.Goals, ", "), c.defaultWords(), c.samples())
 	t := &table{left: map[int]bool{2: true, 3: true}}
 	head := []string{"FLOPs", "budget", "cut"}
-	for _, h := range headsOf(m.p) {
+	for _, h := range headNames(m.p) {
 		head = append(head, h+", points", h+" agrees, %")
 	}
 	t.add(append(head, "joint, %", "score", "misses by")...)
 	for _, n := range c.report.Nearest {
-		t.add(nearestCells(n, headsOf(m.p))...)
+		t.add(nearestCells(n, headNames(m.p))...)
 	}
 	m.a.printf("%s", t.withoutEmpty())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform"
+	"github.com/onnx-zip/onnx-zip/transform/attach"
 )
 
 // subject is a file to judge: a merged one with its heads, or a plain model with one.
@@ -48,29 +49,15 @@ func subjectOf(m *onnx.Model, plainName string) (subject, error) {
 	s := subject{model: m, merged: true}
 	for _, name := range names {
 		h := headOutputs{name: name}
-		for _, out := range outputNames(m) {
-			if ownerOf(out, names) == name {
-				h.outputs = append(h.outputs, out)
-			}
-		}
+		h.outputs = attach.Outputs(m, name)
 		if len(h.outputs) == 0 {
-			return s, fault.New(fault.Unsupported, "head_without_output", "no output begins with %q, the name of a head", name+"_").
-				InFile(m.File).WithHint("files merged with --rename cannot be judged head by head yet")
+			return s, fault.New(fault.Unsupported, "head_without_output", "head %q has no output", name).InFile(m.File).
+				WithHint("merge the models anew")
 		}
 		h.logits, h.classes, _ = logitsOf(m, h.outputs)
 		s.heads = append(s.heads, h)
 	}
 	return s, nil
-}
-
-// ownerOf is the head whose name an output begins with, the longest where several fit.
-func ownerOf(output string, heads []string) (owner string) {
-	for _, h := range heads {
-		if strings.HasPrefix(output, h+"_") && len(h) > len(owner) {
-			owner = h
-		}
-	}
-	return owner
 }
 
 var notInHead = regexp.MustCompile(`[^A-Za-z0-9_]+`)
@@ -150,8 +137,8 @@ func sourceFor(s subject, m *onnx.Model, head string) (source, error) {
 	theirs := outputNames(m)
 	for k, out := range h.outputs {
 		name := out
-		if s.merged {
-			name = strings.TrimPrefix(out, head+"_")
+		if own := attach.Names(s.model, "output", head)[out]; own != "" {
+			name = own
 		}
 		if !contains(theirs, name) {
 			if len(theirs) != len(h.outputs) {

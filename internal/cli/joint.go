@@ -119,7 +119,7 @@ func (m *merging) settleJoint() error {
 	if !contains(transform.JointRules, m.o.Joint) {
 		return usage("unknown_setting", "there is no --joint=%s", m.o.Joint).WithHint("choose one of %v", transform.JointRules)
 	}
-	heads := headsOf(m.p)
+	heads := headNames(m.p)
 	for _, h := range heads {
 		var names []string
 		for _, c := range m.scorer.classes[h] {
@@ -144,7 +144,7 @@ func (m *merging) tasksOfSamples() []int {
 	if m.o.Joint != "task-id" || m.calib == nil {
 		return nil
 	}
-	heads, tasks := headsOf(m.p), make([]int, m.calib.Samples())
+	heads, tasks := headNames(m.p), make([]int, m.calib.Samples())
 	for i := range tasks {
 		tasks[i] = slices.Index(heads, m.dataFiles[m.calib.Origin(i).Source].Head)
 	}

@@ -195,7 +195,7 @@ func (m *merging) prepare(ctx context.Context) error {
 	if m.o.Rename, err = parseRename(m.f.rename, heads); err != nil {
 		return err
 	}
-	if m.scorer.classes, err = parseClasses(m.f.classes, heads); err != nil {
+	if m.scorer.classes, err = parseClasses(m.f.classes, headNames(m.p)); err != nil {
 		return err
 	}
 	if m.sources, err = sourcesOf(m.p, m.scorer.classes); err != nil {
@@ -216,7 +216,7 @@ func (m *merging) prepare(ctx context.Context) error {
 
 // noteSettings puts the resolved settings into the document.
 func (m *merging) noteSettings() {
-	m.a.doc.Settings = mergeSettings{m.o.Settings, m.o.Until, headsOf(m.p), m.f.dataset.samples, m.f.engine.threads, m.f.engine.batch, m.f.engine.device}
+	m.a.doc.Settings = mergeSettings{m.o.Settings, m.o.Until, headNames(m.p), m.f.dataset.samples, m.f.engine.threads, m.f.engine.batch, m.f.engine.device}
 }
 
 // settleBase names the head whose trunk is kept, where one is.

@@ -12,15 +12,29 @@ import (
 	"github.com/onnx-zip/onnx-zip/transform"
 )
 
-// sourcesOf describes the prepared models as sources of heads.
+// headNames lists the heads of the merge: the models', or those of merged files among them.
+func headNames(p *transform.Prepared) []string {
+	var names []string
+	for _, h := range p.Heads() {
+		names = append(names, h.Name)
+	}
+	return names
+}
+
+// sourcesOf describes the prepared models as sources of heads; a merged file is the source of several.
 func sourcesOf(p *transform.Prepared, classes map[string][]int) ([]source, error) {
 	var out []source
-	for i, m := range p.Originals {
-		s := source{Head: p.Sources.Models[i].Head, Model: m, Rename: map[string]string{}}
+	for _, h := range p.Heads() {
+		m := p.Originals[h.Source]
+		s := source{Head: h.Name, Model: m, Rename: map[string]string{}}
 		for _, row := range p.Sources.Pairing.Inputs {
-			s.Rename[row[0]] = row[i]
+			s.Rename[row[0]] = row[h.Source]
 		}
-		logits, width, err := logitsOf(m, nil)
+		var among []string
+		if h.Inner != "" {
+			among = h.Outputs
+		}
+		logits, width, err := logitsOf(m, among)
 		if list := classes[s.Head]; list != nil && err == nil && width > 0 && len(list) != width {
 			return nil, usage("class_count", "--classes %s names %d classes, but output %q has %d", s.Head, len(list), logits, width).InFile(m.File)
 		}
@@ -32,7 +46,7 @@ func sourcesOf(p *transform.Prepared, classes map[string][]int) ([]source, error
 
 // readData opens the files and checks them against the models, before anything is computed.
 func (m *merging) readData(sets *datasets) error {
-	if err := m.openData(sets, m.p.Originals[0], headsOf(m.p)); err != nil {
+	if err := m.openData(sets, m.p.Originals[0], headNames(m.p)); err != nil {
 		return err
 	}
 	if m.calib == nil && m.needsData {

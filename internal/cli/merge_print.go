@@ -20,7 +20,7 @@ func (m *merging) printResult() {
 	m.printCost()
 	m.printWork()
 	if m.result.Output != "" {
-		m.a.printf("wrote %s, %sB, heads %s\n", m.result.Output, report.Count(m.result.FileBytes), strings.Join(headsOf(m.p), ", "))
+		m.a.printf("wrote %s, %sB, heads %s\n", m.result.Output, report.Count(m.result.FileBytes), strings.Join(headNames(m.p), ", "))
 	}
 	m.a.paragraph("verdict: %s: %s", strings.ReplaceAll(m.a.doc.Verdict, "_", " "), m.a.doc.Reason)
 }

@@ -101,8 +101,8 @@ func sortedStages(seconds map[string]float64) []string {
 // pageHeads is a row for each head: what labels say of it, and what its source's own outputs say.
 func (m *merging) pageHeads(p *report.Page) {
 	s := m.result.Scores
-	for i, src := range m.sources {
-		h := report.Head{Name: src.Head, File: m.files[i]}
+	for _, src := range m.sources {
+		h := report.Head{Name: src.Head, File: src.Model.File}
 		for _, row := range m.result.Agreement {
 			if row.Head != src.Head {
 				continue
@@ -247,7 +247,7 @@ func (m *merging) pageFiles() ([]report.File, error) {
 		return err
 	}
 	for i, file := range m.files {
-		if err := add("model "+m.sources[i].Head, file); err != nil {
+		if err := add("model "+m.p.Sources.Models[i].Head, file); err != nil {
 			return nil, err
 		}
 	}

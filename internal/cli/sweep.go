@@ -108,7 +108,7 @@ func (w *sweeping) prepare(ctx context.Context) error {
 	if w.p, err = w.a.prepare(w.files, w.f.heads, w.f.mapInput, free); err != nil {
 		return err
 	}
-	heads := headsOf(w.p)
+	heads := headNames(w.p)
 	if w.scorer.classes, err = parseClasses(w.f.classes, heads); err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func (w *sweeping) hashAll() error {
 		}
 		files = append(files, "test "+t.head, sum)
 	}
-	common := []any{w.a.doc.Version, w.engine.Name(), files, headsOf(w.p), w.f.mapInput, w.scorer.classes, w.f.dataset.options(), w.f.dataset.samples,
+	common := []any{w.a.doc.Version, w.engine.Name(), files, headNames(w.p), w.f.mapInput, w.scorer.classes, w.f.dataset.options(), w.f.dataset.samples,
 		w.f.seed, w.f.engine.batch, w.f.score.command, w.f.score.key, w.f.score.goal}
 	for _, c := range w.candidates {
 		key, err := sweep.Key(append(common, c.Settings, c.Cut.At)...)

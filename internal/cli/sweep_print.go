@@ -30,7 +30,7 @@ func (w *sweeping) print() {
 
 // table has a row for each model that there is.
 func (w *sweeping) table() *table {
-	heads := headsOf(w.p)
+	heads := headNames(w.p)
 	labelled := w.yard.ref != nil
 	joint := slices.ContainsFunc(w.out.Rows, func(r sweep.Row) bool { return r.Joint != nil })
 	t := &table{left: map[int]bool{3: true, 5: true}}

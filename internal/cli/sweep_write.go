@@ -40,7 +40,7 @@ func (w *sweeping) writeFiles() error {
 // page gathers what sweep.html shows.
 func (w *sweeping) page() (*report.SweepPage, error) {
 	p := &report.SweepPage{
-		Title: strings.Join(headsOf(w.p), " + "), Heads: headsOf(w.p), Shared: w.out.Shared, Rank: w.out.Rank, Complete: w.out.Complete, Rows: w.out.Rows,
+		Title: strings.Join(headNames(w.p), " + "), Heads: headNames(w.p), Shared: w.out.Shared, Rank: w.out.Rank, Complete: w.out.Complete, Rows: w.out.Rows,
 		Samples: w.samplesLine(), Command: append([]string{"onnx-zip"}, w.a.args...), Versions: w.pageVersions(),
 	}
 	if w.yard.ref != nil {

@@ -2,6 +2,7 @@ package merge
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -168,6 +169,9 @@ func mergeMetadata(s *Sources) []*onnx.KeyValue {
 	}
 	shared := map[string]bool{}
 	for _, kv := range s.Models[0].Model.Proto.GetMetadataProps() {
+		if strings.HasPrefix(kv.GetKey(), "onnx_zip.") {
+			continue // a merged file's account of itself: the caller writes a new one
+		}
 		same := true
 		for _, m := range s.Models[1:] {
 			same = same && m.Model.Metadata(kv.GetKey()) == kv.GetValue()
@@ -179,6 +183,9 @@ func mergeMetadata(s *Sources) []*onnx.KeyValue {
 	}
 	for _, m := range s.Models {
 		for _, kv := range m.Model.Proto.GetMetadataProps() {
+			if strings.HasPrefix(kv.GetKey(), "onnx_zip.") {
+				continue // a merged file's account of itself: the caller writes a new one
+			}
 			if !shared[kv.GetKey()] {
 				add(m.Head+"."+kv.GetKey(), kv.GetValue())
 			}
