@@ -101,7 +101,10 @@ func (a *app) mergeCommand() *cobra.Command {
 	}
 	a.addGroup(cmd, "Output", f.defineOutput)
 	a.addGroup(cmd, "Heads of a merged file", f.into.define)
-	a.addGroup(cmd, "Data", f.defineData)
+	a.addGroup(cmd, "Data", func(s *pflag.FlagSet) {
+		f.defineData(s)
+		s.BoolVar(&f.dataFree, "data-free", false, "no --data: match features by their weights, correct variances as far as weights tell; loses more (docs/data-free.md)")
+	})
 	a.addGroup(cmd, "Names", func(s *pflag.FlagSet) {
 		defineNames(s, &f.heads, &f.mapInput)
 		s.StringArrayVar(&f.rename, "rename", nil, "`HEAD:OLD=NEW`: name an output (default: HEAD_OLD)")
@@ -124,7 +127,6 @@ func (f *mergeFlags) defineOutput(s *pflag.FlagSet) {
 
 func (f *mergeFlags) defineData(s *pflag.FlagSet) {
 	s.StringArrayVar(&f.data, "data", nil, "`[HEAD=]FILE`: unlabelled inputs, .npz or .npy (repeat)")
-	s.BoolVar(&f.dataFree, "data-free", false, "no --data: match features by their weights, correct variances as far as weights tell; loses more (docs/data-free.md)")
 	s.IntVar(&f.dataset.samples, "samples", 0, "`N`: use so many of them (default: all)")
 	s.StringArrayVar(&f.test, "test", nil, "`[HEAD=]FILE`: labelled data to judge by, .npz (repeat); with HEAD= the labels number that head's own classes")
 	s.StringArrayVar(&f.classes, "classes", nil, "`HEAD=LIST`: the class of each of its outputs, as a=0,3,4 or a=@FILE (repeat)")

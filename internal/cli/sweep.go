@@ -202,7 +202,7 @@ func labels(cuts []sweep.Cut) (out []string) {
 
 // options are those of a candidate's merge.
 func (w *sweeping) options(c sweep.Candidate) transform.Options {
-	o := transform.Options{Settings: c.Settings, Until: c.Cut.Until, Batch: w.f.engine.batch, Workers: w.f.engine.threads, Judge: true, Shared: w.shared}
+	o := transform.Options{Settings: c.Settings, Until: c.Cut.Until, Batch: w.f.engine.batch, Workers: w.f.engine.threads, Judge: true, Shared: w.shared, Mask: w.f.mask}
 	o.Refit.Batch, o.Refit.Workers, o.Refit.Scratch, o.Refit.Memory = w.f.engine.batch, w.f.engine.threads, w.f.scratch, w.s.memoryBytes
 	o.Progress = func(stage string, done, total int) { w.a.stderr.progress(stage, done, total) }
 	return o
@@ -245,7 +245,7 @@ func (w *sweeping) hashAll() error {
 		files = append(files, "test "+t.head, sum)
 	}
 	common := []any{w.a.doc.Version, w.engine.Name(), files, headNames(w.p), w.f.mapInput, w.scorer.classes, w.f.dataset.options(), w.f.dataset.samples,
-		w.f.seed, w.f.engine.batch, w.f.score.command, w.f.score.key, w.f.score.goal}
+		w.f.mask, w.f.seed, w.f.engine.batch, w.f.score.command, w.f.score.key, w.f.score.goal}
 	for _, c := range w.candidates {
 		key, err := sweep.Key(append(common, c.Settings, c.Cut.At)...)
 		if err != nil {

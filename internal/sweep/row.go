@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -129,25 +130,21 @@ func DefaultMeasure(rows []Row) string {
 }
 
 // MarkFront sets Front on the rows that no other beats: none with at most their FLOPs is better, none as good has
-// fewer. Of equal rows the first is marked.
+// fewer. Of equal rows the one whose outputs are nearer to the sources' is marked, else the first.
 func MarkFront(rows []Row, measure string) {
 	type point struct {
 		at            int
-		flops, figure float64
+		figure, error float64
 	}
 	var all []point
 	for i := range rows {
 		rows[i].Front = false
 		if f, ok := rows[i].Figure(measure); ok {
-			all = append(all, point{i, float64(rows[i].FLOPs), f})
+			all = append(all, point{i, f, rows[i].HeldOut.RelativeError()})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b point) int {
-		switch {
-		case a.flops != b.flops:
-			return cmpFloat(a.flops, b.flops)
-		}
-		return cmpFloat(b.figure, a.figure)
+		return cmp.Or(cmp.Compare(rows[a.at].FLOPs, rows[b.at].FLOPs), cmp.Compare(b.figure, a.figure), cmp.Compare(a.error, b.error))
 	})
 	best := math.Inf(-1)
 	for _, p := range all {
@@ -156,16 +153,6 @@ func MarkFront(rows []Row, measure string) {
 			rows[p.at].Front = true
 		}
 	}
-}
-
-func cmpFloat(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // Sort orders rows by FLOPs; what failed comes last, in its order.
@@ -179,7 +166,7 @@ func Sort(rows []Row) {
 		case fb:
 			return -1
 		}
-		return int(min(max(a.FLOPs-b.FLOPs, -1), 1))
+		return cmp.Compare(a.FLOPs, b.FLOPs)
 	})
 }
 

@@ -106,6 +106,13 @@ func TestFront(t *testing.T) {
 	if want := []string{"dear", "cheap", "better"}; !slices.Equal(front, want) {
 		t.Errorf("the front is %q, want %q", front, want)
 	}
+	near, far := row("near", 20, 80), row("far", 20, 80)
+	near.HeldOut, far.HeldOut = transform.Judgement{{RelativeError: 0.1}}, transform.Judgement{{RelativeError: 0.2}}
+	twins := []sweep.Row{far, near}
+	sweep.MarkFront(twins, "tasks")
+	if twins[0].Front || !twins[1].Front {
+		t.Error("of two equal rows the one that is nearer to the sources is not marked")
+	}
 	sweep.Sort(rows)
 	if rows[0].Name != "single" || rows[len(rows)-1].Name != "failed" || !slices.IsSortedFunc(rows[:len(rows)-1], func(a, b sweep.Row) int { return int(a.FLOPs - b.FLOPs) }) {
 		t.Errorf("wrong order: %v", rows)
