@@ -185,6 +185,7 @@ var zipSteps = []step{
 var permuteSteps = []step{
 	{"attention", single, attention},
 	{"grouped", always, grouped},
+	{"group norm", always, groupNorm},
 	{"grouped-query attention", single, groupedQueries},
 	{"softmax over channels", always, func(w *writer, a, b int) { w.cur = w.op("Softmax", w.cur, "axis=1") }},
 	{"mean over channels", always, func(w *writer, a, b int) {
@@ -210,6 +211,17 @@ func grouped(w *writer, a, b int) {
 	if b%2 == 0 && out == in { // behind a residual sum both sides are one space
 		w.cur = w.op("Add", w.cur+", "+h, "")
 	}
+}
+
+// groupNorm is GroupNorm of 2 or 3 groups as PyTorch exports it, behind a convolution.
+func groupNorm(w *writer, a, b int) {
+	groups := 2 + a%2
+	n := groups * (2 + b%2)
+	w.cur, w.n, w.doubled = w.op("Tanh", w.conv(w.cur, w.n, n, 3), ""), n, true
+	r := w.op("Reshape", w.cur+", "+w.ints(4, groups, n/groups*w.s*w.s), "")
+	r = w.op("InstanceNormalization", r+", "+w.init(fmt.Sprint(groups), 0.5, 1.5)+", "+w.init(fmt.Sprint(groups), -1, 1), "epsilon=0.1")
+	r = w.op("Mul", w.op("Reshape", r+", "+w.ints(4, n, w.s, w.s), "")+", "+w.init(fmt.Sprintf("%d,1,1", n), 0.5, 1.5), "")
+	w.cur = w.op("Add", r+", "+w.init(fmt.Sprintf("%d,1,1", n), -1, 1), "")
 }
 
 // linear makes n features of tokens.

@@ -95,6 +95,16 @@ func divide(x axis, count, size int) (head, inside axis, ok bool) {
 	return axis{{b: b, inner: 1, part: HeadPart}}, axis{{b: b, inner: 1, part: InsidePart}}, true
 }
 
+// divideRepeated is divide where each feature has several positions: GroupNorm is exported as a Reshape of [C, H, W] to
+// [groups, C/groups·H·W] before a normalisation.
+func divideRepeated(x axis, count, size int) (head, inside axis, ok bool) {
+	if len(x) != 1 || x[0].b == nil || x[0].part != Whole || x[0].many || count < 2 || x[0].positions() != count*size {
+		return nil, nil, false
+	}
+	b, ok := intoGroups(axis{{b: x[0].b, inner: 1}}, count, Reason{Text: "is divided into groups, which move as a whole"})
+	return axis{{b: b, inner: 1, part: HeadPart}}, axis{{b: b, inner: x[0].inner, part: InsidePart}}, ok
+}
+
 // unit is the number of heads that move as a whole.
 func (b *block) unit() int { return b.heads.count / b.heads.group.find().units }
 
@@ -109,7 +119,7 @@ func gcd(a, b int) int {
 // features, if its heads correspond to the outer axis's. Where several of those share a head of the block, its
 // features are there several times.
 func join(outer, inner run) (whole run, ok bool) {
-	if outer.b == nil || inner.b == nil || outer.part != HeadPart || inner.part != InsidePart || inner.inner != 1 {
+	if outer.b == nil || inner.b == nil || outer.part != HeadPart || inner.part != InsidePart {
 		return run{}, false
 	}
 	x, y := outer.b.find(), inner.b.find()
@@ -118,7 +128,9 @@ func join(outer, inner run) (whole run, ok bool) {
 	case x.heads.group.find() != y.heads.group.find() || count%y.heads.count != 0:
 		return run{}, false
 	case count == y.heads.count:
-		return run{b: y, inner: 1}, true
+		return run{b: y, inner: inner.inner}, true
+	case inner.inner != 1:
+		return run{}, false
 	}
 	return run{b: y, inner: count / y.heads.count, part: RepeatedPart}, true
 }

@@ -90,6 +90,12 @@ func factor(x axis, sizes []int) ([]axis, bool) {
 			continue
 		}
 		head, ok := dropInner(x, rest)
+		if !ok && k == len(sizes)-2 {
+			if head, tail, divided := divideRepeated(x, sizes[k], rest); divided {
+				out, x = append(out, head), tail
+				continue
+			}
+		}
 		if !ok {
 			return nil, false
 		}

@@ -18,6 +18,7 @@ func init() {
 	rules = map[string]rule{
 		"BatchNormalization":    einsum("nc*,c,c,c,c->nc*"),
 		"InstanceNormalization": instanceNorm,
+		"GroupNormalization":    groupNorm,
 		"Conv":                  conv,
 		"ConvTranspose":         convTranspose,
 		"Gemm":                  gemm,

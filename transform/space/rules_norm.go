@@ -39,6 +39,28 @@ func instanceNorm(c *call) {
 	c.setOut(0, x)
 }
 
+// groupNorm is GroupNormalization of opset 21: it normalises each group of channels of each sample over all positions.
+// Groups move as a whole. Scale and bias are per channel (those of opset 18, per group, are rewritten).
+func groupNorm(c *call) {
+	x := c.in(0)
+	if len(x) < 3 || len(c.shape(c.input(1))) != 1 || c.size(c.input(1), 0) != c.size(c.input(0), 1) {
+		c.pinNode("has operands of unexpected shape")
+		return
+	}
+	why := c.why("divides the features into groups, which move as a whole")
+	if _, ok := intoGroups(resolve(x[1]), int(onnx.AttrInt(c.n, "num_groups", 1)), why); !ok && !x[1].isAligned() {
+		c.pinNode("normalises groups of channels whose layout it cannot follow")
+		return
+	}
+	for _, positions := range x[2:] {
+		restrictAll(positions, Permute, c.why("normalises over the features"))
+	}
+	for slot := 1; slot <= 2; slot++ {
+		c.setParam(slot, 0, x[1], Out)
+	}
+	c.setOut(0, x)
+}
+
 // softmax normalises over one axis; before opset 13 over all axes from `axis` on, taken as one.
 func softmax(c *call) {
 	x := c.in(0)
