@@ -43,9 +43,9 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 	case o.Represent == "base":
 		return p.keepBase(z, sp, o)
 	case o.Represent == "select" && m != nil:
-		return merge.Select(z, variances(m)), nil
+		return merge.Select(z, p.scores(variances(m), sp.Dim)), nil
 	}
-	return selectConstants(merge.Average(z), m), nil
+	return selectConstants(p.average(merge.Average(z), sp.Dim), m), nil
 }
 
 // selectConstants lets merged features whose members all are constant (dead units) imitate one of them: the mean

@@ -23,6 +23,8 @@ type Prepared struct {
 	Log       []rewrite.Log // what canonicalisation did to each
 	// Precision is that of the sources, in which the merged model is written; Sources are in float32.
 	Precision rewrite.Precision
+
+	taskWeights []float64 // of the models; nil: they weigh the same
 }
 
 // PrepareOptions name the heads and pair the inputs.

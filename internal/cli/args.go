@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -114,6 +115,23 @@ func parseRename(values, heads []string) (map[string]string, error) {
 			return nil, usage("bad_flag", "--rename %s: the form is HEAD:OLD=NEW", v)
 		}
 		out[h.Head+":"+h.Rest[:i]] = h.Rest[i+1:]
+	}
+	return out, nil
+}
+
+// parseWeights reads a=3: what a model counts.
+func parseWeights(values, heads []string) (map[string]float64, error) {
+	out := map[string]float64{}
+	for _, v := range values {
+		h, err := cutHead("weight", v, "=", "HEAD=NUMBER", heads)
+		if err != nil {
+			return nil, err
+		}
+		w, err := strconv.ParseFloat(h.Rest, 64)
+		if err != nil || !(w > 0) || math.IsInf(w, 0) {
+			return nil, usage("bad_flag", "--weight %s: it is a positive number", v)
+		}
+		out[h.Head] = w
 	}
 	return out, nil
 }

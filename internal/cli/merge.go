@@ -30,6 +30,7 @@ type merging struct {
 	choice  *choosing      // with --until auto or --budget auto
 
 	needsData bool
+	weights   map[string]float64
 	dataFiles []headed
 	calib     data.Source // nil where there is none
 	engine    calibrate.Engine
@@ -47,6 +48,8 @@ type mergeSettings struct {
 	Threads int      `json:"threads"`
 	Batch   int      `json:"batch"`
 	Device  string   `json:"device"`
+	// Weights are the models' weights as they were given.
+	Weights map[string]float64 `json:"weights,omitempty"`
 }
 
 // mergeResult is the result part.
@@ -191,6 +194,14 @@ func (m *merging) prepare(ctx context.Context) error {
 	if err := m.settleBase(heads); err != nil {
 		return err
 	}
+	weights, err := parseWeights(m.f.weight, heads)
+	if err != nil {
+		return err
+	}
+	if err := m.p.Weigh(weights); err != nil {
+		return err
+	}
+	m.weights = weights
 	m.noteSettings()
 	if m.o.Rename, err = parseRename(m.f.rename, heads); err != nil {
 		return err
@@ -216,7 +227,7 @@ func (m *merging) prepare(ctx context.Context) error {
 
 // noteSettings puts the resolved settings into the document.
 func (m *merging) noteSettings() {
-	m.a.doc.Settings = mergeSettings{m.o.Settings, m.o.Until, headNames(m.p), m.f.dataset.samples, m.f.engine.threads, m.f.engine.batch, m.f.engine.device}
+	m.a.doc.Settings = mergeSettings{m.o.Settings, m.o.Until, headNames(m.p), m.f.dataset.samples, m.f.engine.threads, m.f.engine.batch, m.f.engine.device, m.weights}
 }
 
 // settleBase names the head whose trunk is kept, where one is.

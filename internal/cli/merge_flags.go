@@ -19,6 +19,7 @@ type mergeFlags struct {
 	dataset              dataFlags
 	heads, rename        []string
 	mapInput             []string
+	weight               []string
 	method, until        string
 	budget               string
 	minimize             string
@@ -143,6 +144,7 @@ func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
 	s.Lookup("joint").NoOptDefVal = transform.JointRules[0]
 	s.StringVar(&f.match, "match", "", "`NAME`: who joins whom: "+strings.Join(transform.Matches, ", "))
 	s.StringVar(&f.represent, "represent", "", "`NAME`: what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
+	s.StringSliceVar(&f.weight, "weight", nil, "`HEAD=X`: how much a model counts where features of several have to become one, as a=3,b=1 (default: 1)")
 	s.StringVar(&f.base, "base", "", "`HEAD`: whose trunk is kept by --represent base and --method graft (default: the first)")
 	s.StringVar(&f.refit, "refit", "", "`NAME`: correction of the merged weights: "+strings.Join(transform.Refits, ", "))
 	s.BoolVar(&f.noControls, "no-controls", false, "with refit ls: do not make the merges that need no matching, against which this one is judged")
