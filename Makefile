@@ -43,6 +43,13 @@ race: setup ## the tests of concurrent packages under the race detector
 bench: setup ## benchmarks, in the format that benchstat compares
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+PYTHON ?= python3
+
+.PHONY: bench-accuracy
+bench-accuracy: setup ## train pairs (needs torch), merge them in every way, write docs/bench/accuracy.md; hours, resumable
+	$(PYTHON) bench/train.py
+	$(GO) run ./internal/tools/accuracy -program bin/onnx-zip -time
+
 .PHONY: lint
 lint: ## formatting, vet, staticcheck, imports, the build without cgo
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt -w" $$unformatted; exit 1; }

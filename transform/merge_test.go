@@ -211,3 +211,16 @@ func TestFewSamples(t *testing.T) {
 		t.Errorf("with 8 samples %q was chosen", got)
 	}
 }
+
+// TestFixedWidth: matchings that pair feature by feature refuse a budget, which they could not keep.
+func TestFixedWidth(t *testing.T) {
+	p, src := pairOf(t, "mlp", "a", "b")
+	for _, method := range []string{"average", "permute", "zipit", "graft"} {
+		s := preset(t, method)
+		s.Budget = 0.5
+		_, err := p.Merge(context.Background(), engine(t), src, transform.Options{Settings: s})
+		if err == nil || fault.As(err).Code != "fixed_width" {
+			t.Errorf("%s with a budget: got %v, want fixed_width", method, err)
+		}
+	}
+}

@@ -99,6 +99,10 @@ func (s Settings) check() error {
 	if s.DataFree && s.Refit == "ls" {
 		return fault.New(fault.Usage, "needs_data", "least squares needs data").WithHint("use --refit repair or none, or give data")
 	}
+	if s.Budget != 0 && !s.AnyWidth() {
+		return fault.New(fault.Usage, "fixed_width", "--match %s pairs feature by feature: a budget cannot change its widths", s.Match).
+			WithHint("with --budget, choose --match zip")
+	}
 	return nil
 }
 

@@ -320,6 +320,13 @@ def start(cache, name):
     return model
 
 
+def training_images(data_dir, r):
+    """What a recipe trains on: all training images, or as many of the first as it says."""
+    images, labels = load_split(data_dir, "train")
+    first = r.get("train_images")
+    return images[:first], labels[:first]
+
+
 def train(cache, name, data_dir):
     """Trains one network (and its base before it), or takes it from the cache."""
     model = load_trained(cache, name)
@@ -328,7 +335,7 @@ def train(cache, name, data_dir):
     r = RECIPES[name]
     if r["base"]:
         train(cache, r["base"], data_dir)
-    x, y = of_classes(*load_split(data_dir, "train"), r["classes"])
+    x, y = of_classes(*training_images(data_dir, r), r["classes"])
     model = start(cache, name)
     trained, frozen = model, r["train"] == "head"
     if frozen:
@@ -357,7 +364,8 @@ def train(cache, name, data_dir):
         trained.train()
         for picks in torch.randperm(len(x), generator=rng).split(r["batch"]):
             optimiser.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(trained(augment(x[picks], r["flip"], r["shift"], rng)), y[picks])
+            logits = trained(augment(x[picks], r["flip"], r["shift"], rng))
+            loss = F.cross_entropy(logits, y[picks], label_smoothing=r.get("label_smoothing", 0.0))
             loss.backward()
             optimiser.step()
             schedule.step()

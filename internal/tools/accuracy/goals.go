@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// prototypes are the shares of the gap that a prototype closed on such pairs, in percent: what the default has to reach.
+var prototypes = map[string]float64{"vgg": 92, "resnet20w16": 80, "resnet20w32": 93}
+
+// goals writes what the tables have to show, and whether they do.
+func (b *benchmark) goals(w io.Writer, families []*family) {
+	fmt.Fprint(w, `
+## What was to be shown
+
+*closed*: of the gap, at 1x, and of a prototype of least squares where it was measured on such pairs (other trainings). *halves*: the default against random halves with least squares, points
+of joint accuracy at each budget, with intervals. *half*: the default at 0.5x against A's trunk with refitted heads at 1x. *cuts*: the worst cut against the
+full merge. A goal is missed where the value is on the wrong side; a star marks differences whose interval holds zero.
+
+| pairs | closed | halves at 1x | 0.75x | 0.5x | 0.25x | half | cuts | missed |
+|---|---|---|---|---|---|---|---|---|
+`)
+	for _, f := range families {
+		g := goalLine{b: b, f: f}
+		full := g.row(rowDefault)
+		if !full.measured() {
+			continue
+		}
+		g.closed(full)
+		g.compare("halves", full, g.row(rowHalves))
+		for _, x := range []string{"0.75x", "0.5x", "0.25x"} {
+			g.compare("halves at "+x, g.row(rowDefault+", "+x), g.row("random halves, "+x))
+		}
+		g.compare("half", g.row(rowDefault+", 0.5x"), g.row(rowGraft))
+		g.cuts(full)
+		fmt.Fprintf(w, "| %s | %s | %s |\n", f.Title, strings.Join(g.cells, " | "), orDash(strings.Join(g.missed, ", ")))
+	}
+}
+
+// goalLine gathers the cells of one family.
+type goalLine struct {
+	b             *benchmark
+	f             *family
+	cells, missed []string
+}
+
+func (g *goalLine) row(name string) row { return g.b.rowOf(g.f, named(name), testFile) }
+
+func (g *goalLine) closed(full row) {
+	graft, ensemble := g.row(rowGraft), g.row(rowEnsemble)
+	if !slices.Equal(graft.seeds, full.seeds) || !slices.Equal(ensemble.seeds, full.seeds) {
+		g.cells = append(g.cells, "")
+		return
+	}
+	share := 100 * gap(full, graft, ensemble)
+	cell := fmt.Sprintf("%.0f %%", share)
+	if wanted, ok := prototypes[g.f.Family]; ok {
+		cell += fmt.Sprintf(" (%.0f %%)", wanted)
+		if share < wanted {
+			g.missed = append(g.missed, "closed")
+		}
+	}
+	g.cells = append(g.cells, cell)
+}
+
+// compare adds the difference of two rows, which is to be positive.
+func (g *goalLine) compare(name string, a, b row) {
+	d, ok := a.against(b, func(r result) bits { return r.Softmax })
+	if !ok {
+		g.cells = append(g.cells, "")
+		return
+	}
+	g.cells = append(g.cells, d.String())
+	if d.points < 0 {
+		g.missed = append(g.missed, name)
+	}
+}
+
+// cuts adds the cut that does worst against the full merge. Its goal is missed beyond the interval only.
+func (g *goalLine) cuts(full row) {
+	var worst difference
+	found := false
+	for _, v := range variants() {
+		if v.group != groupCuts {
+			continue
+		}
+		d, ok := g.row(v.name).against(full, func(r result) bits { return r.Softmax })
+		if ok && (!found || d.points < worst.points) {
+			worst, found = d, true
+		}
+	}
+	if !found {
+		g.cells = append(g.cells, "")
+		return
+	}
+	g.cells = append(g.cells, worst.String())
+	if worst.high < 0 {
+		g.missed = append(g.missed, "cuts")
+	}
+}
