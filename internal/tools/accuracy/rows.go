@@ -110,6 +110,15 @@ func candidates() []variant {
 			}{fmt.Sprintf("zip, α = %g, %s", a, r), preset("zip", ls, alpha(a), represent(r))})
 		}
 	}
+	for _, name := range transform.Matches { // whatever else can give a space any width
+		s := preset(transform.DefaultMethod, ls, func(s *transform.Settings) { s.Match = name })
+		if s.AnyWidth() && name != "zip" && name != "halves" {
+			matchings = append(matchings, struct {
+				name     string
+				settings transform.Settings
+			}{name, s})
+		}
+	}
 	var out []variant
 	for _, m := range matchings {
 		for _, x := range []float64{1, 0.5, 0.25} {
@@ -117,7 +126,7 @@ func candidates() []variant {
 			if x != 1 {
 				s.Budget = x
 			}
-			if pairwise := s.Match != "zip" && s.Match != "halves"; x != 1 && pairwise {
+			if x != 1 && !s.AnyWidth() {
 				continue // joins feature by feature: no other width
 			}
 			out = append(out, variant{name: m.name + fmt.Sprintf(", %gx", x), group: groupMatch, choice: true, settings: s})
