@@ -32,7 +32,7 @@ func TestAgainst(t *testing.T) {
 	d, ok := a.against(b, joint)
 	// Image 0: 0, image 1: 1, image 2: 1/2, image 3: 0; mean 3/8, deviation √(11/64).
 	half := 196 * math.Sqrt(11.0/64) / 2
-	if want := (difference{37.5, 37.5 - half, 37.5 + half}); !ok || math.Abs(d.points-want.points)+math.Abs(d.low-want.low)+math.Abs(d.high-want.high) > 1e-9 {
+	if want := (difference{37.5, 37.5 - half, 37.5 + half, 2}); !ok || d.seeds != want.seeds || math.Abs(d.points-want.points)+math.Abs(d.low-want.low)+math.Abs(d.high-want.high) > 1e-9 {
 		t.Errorf("got %v, want %v", d, want)
 	}
 	if _, ok := a.against(row{seeds: []int{1}, results: []result{answers()}}, joint); ok {

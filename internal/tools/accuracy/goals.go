@@ -72,10 +72,18 @@ func (g *goalLine) compare(name string, a, b row) {
 		g.cells = append(g.cells, "")
 		return
 	}
-	g.cells = append(g.cells, d.String())
+	g.cells = append(g.cells, g.cell(d))
 	if d.points < 0 {
 		g.missed = append(g.missed, name)
 	}
+}
+
+// cell is a difference, with the number of its seeds where some are missing.
+func (g *goalLine) cell(d difference) string {
+	if d.seeds == len(g.f.pairs) {
+		return d.String()
+	}
+	return fmt.Sprintf("%s, %d of %d seeds", d, d.seeds, len(g.f.pairs))
 }
 
 // cuts adds the cut that does worst against the full merge. Its goal is missed beyond the interval only.
@@ -95,7 +103,7 @@ func (g *goalLine) cuts(full row) {
 		g.cells = append(g.cells, "")
 		return
 	}
-	g.cells = append(g.cells, worst.String())
+	g.cells = append(g.cells, g.cell(worst))
 	if worst.high < 0 {
 		g.missed = append(g.missed, "cuts")
 	}

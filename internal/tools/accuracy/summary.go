@@ -65,7 +65,10 @@ func tasks(r result) float64 {
 func percent(b bits, n int) float64 { return 100 * float64(b.count()) / float64(n) }
 
 // difference is a mean of paired differences in points, with its 95 % interval.
-type difference struct{ points, low, high float64 }
+type difference struct {
+	points, low, high float64
+	seeds             int
+}
 
 // String is like "+0.8 [0.3, 1.3]", with a star where the interval holds zero.
 func (d difference) String() string {
@@ -106,7 +109,7 @@ func (r row) against(other row, of func(result) bits) (difference, bool) {
 	}
 	mean := sum / n
 	half := 1.96 * math.Sqrt(max(0, squares/n-mean*mean)/n)
-	return difference{100 * mean, 100 * (mean - half), 100 * (mean + half)}, true
+	return difference{100 * mean, 100 * (mean - half), 100 * (mean + half), int(seeds)}, true
 }
 
 func number(b bool) float64 {
