@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
-	"strings"
 )
 
 // family is an architecture with its pairs, one for each seed.
@@ -89,9 +88,4 @@ func (b *benchmark) pair(f *family, seed int) (pair, error) {
 	}
 	p.models = fmt.Sprintf("%x", hash.Sum(nil))
 	return p, nil
-}
-
-// classes is the argument of --classes for a head, the numbers alone.
-func (f *family) classes(head string) string {
-	return strings.Trim(strings.ReplaceAll(fmt.Sprint(f.Tasks[head]), " ", ","), "[]")
 }
