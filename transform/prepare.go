@@ -65,6 +65,9 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 		sources, p.Log = append(sources, s), append(p.Log, log)
 	}
 	po := pair.Options{}
+	for _, m := range models {
+		po.Files = append(po.Files, m.File)
+	}
 	for _, h := range heads[1:] {
 		po.MapInput = append(po.MapInput, o.MapInput[h])
 	}

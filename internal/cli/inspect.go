@@ -29,6 +29,7 @@ type inspection struct {
 // inspectFlags are the flags of inspect.
 type inspectFlags struct {
 	heads, mapInput []string
+	inputShape      []string
 	svg             string
 	force, verify   bool
 	data            []string
@@ -97,6 +98,7 @@ the exit code is 8 and the space that breaks it is named where one was found.`,
 		RunE: func(cmd *cobra.Command, files []string) error { return a.inspect(cmd, files, f) },
 	}
 	a.addGroup(cmd, "Names", func(s *pflag.FlagSet) { defineNames(s, &f.heads, &f.mapInput) })
+	a.addGroup(cmd, "Shapes", func(s *pflag.FlagSet) { defineInputShape(s, &f.inputShape) })
 	a.addGroup(cmd, "Picture", func(s *pflag.FlagSet) {
 		s.StringVar(&f.svg, "svg", "", "`FILE.svg`: draw the first model's graph with its spaces coloured")
 		s.BoolVar(&f.force, "force", false, "replace the file where it exists")
@@ -128,7 +130,7 @@ func (a *app) inspect(cmd *cobra.Command, files []string, f *inspectFlags) error
 	if err := f.checkSVG(files); err != nil {
 		return err
 	}
-	p, err := a.prepare(files, f.heads, f.mapInput, nil)
+	p, err := a.prepare(files, f.heads, f.mapInput, f.reshape)
 	if err != nil {
 		return err
 	}
@@ -155,8 +157,18 @@ func (a *app) inspect(cmd *cobra.Command, files []string, f *inspectFlags) error
 	return proofError(in.Proofs)
 }
 
-// prepare loads models, changes them where change is given, and brings them into their common form.
-func (a *app) prepare(files, heads, mapInput []string, change func([]*onnx.Model) ([]*onnx.Model, error)) (*transform.Prepared, error) {
+// reshape gives models the input shapes asked for. Nothing is run, so a fixed batch stays.
+func (f *inspectFlags) reshape(models []*onnx.Model, o transform.PrepareOptions) ([]*onnx.Model, error) {
+	shapes, err := parseInputShapes(f.inputShape)
+	if err != nil || shapes == nil {
+		return models, err
+	}
+	models, _, err = transform.ReshapeInputs(models, o, shapes)
+	return models, err
+}
+
+// prepare loads models, changes them, and brings them into their common form.
+func (a *app) prepare(files, heads, mapInput []string, change changer) (*transform.Prepared, error) {
 	mapped, err := parseMapInput(mapInput)
 	if err != nil {
 		return nil, err
@@ -165,13 +177,11 @@ func (a *app) prepare(files, heads, mapInput []string, change func([]*onnx.Model
 	if err != nil {
 		return nil, err
 	}
-	loaded := models
-	if change != nil {
-		if models, err = change(models); err != nil {
-			return nil, err
-		}
+	o := transform.PrepareOptions{Heads: heads, MapInput: mapped, Files: models}
+	if models, err = change(models, o); err != nil {
+		return nil, err
 	}
-	p, err := transform.Prepare(models, transform.PrepareOptions{Heads: heads, MapInput: mapped, Files: loaded})
+	p, err := transform.Prepare(models, o)
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,7 @@ type mergeResult struct {
 	Exact      bool               `json:"exact"`          // equal to every source by construction
 	Batch      *batchReport       `json:"batch"`          // how many samples the merged model runs at a time
 	Into       *intoReport        `json:"into,omitempty"` // of a merged file whose heads were changed
+	InputShape *shapeReport       `json:"input_shape,omitempty"`
 	Engine     string             `json:"engine,omitempty"`
 	Data       *dataReport        `json:"data,omitempty"`
 	Report     *transform.Report  `json:"report,omitempty"`
@@ -84,6 +85,9 @@ type mergeResult struct {
 func (m *merging) checkFlags(cmd *cobra.Command) error {
 	f := m.f
 	if err := m.checkOutputs(); err != nil {
+		return err
+	}
+	if _, err := parseInputShapes(f.inputShape); err != nil {
 		return err
 	}
 	s, err := f.settings(cmd)
@@ -186,8 +190,7 @@ func (m *merging) timed(stage string, f func() error) error {
 // prepare loads and pairs the models, and says what they share.
 func (m *merging) prepare(ctx context.Context) error {
 	var err error
-	free := func(models []*onnx.Model) ([]*onnx.Model, error) { return m.freeBatches(ctx, models) }
-	if m.p, err = m.a.prepare(m.files, m.f.heads, m.f.mapInput, free); err != nil {
+	if m.p, err = m.a.prepare(m.files, m.f.heads, m.f.mapInput, m.change(ctx)); err != nil {
 		return err
 	}
 	heads := headsOf(m.p)

@@ -20,6 +20,7 @@ type mergeFlags struct {
 	heads, rename        []string
 	mapInput             []string
 	weight               []string
+	inputShape           []string
 	method, until        string
 	budget               string
 	minimize             string
@@ -110,6 +111,7 @@ func (a *app) mergeCommand() *cobra.Command {
 		defineNames(s, &f.heads, &f.mapInput)
 		s.StringArrayVar(&f.rename, "rename", nil, "`HEAD:OLD=NEW`: name an output (default: HEAD_OLD)")
 	})
+	a.addGroup(cmd, "Shapes", func(s *pflag.FlagSet) { defineInputShape(s, &f.inputShape) })
 	a.addGroup(cmd, "Method", f.defineMethod)
 	a.addGroup(cmd, "Your own metric", f.score.define)
 	a.addGroup(cmd, "Gates (a failed one leaves nothing and exits with 9)", f.gates.define)

@@ -16,6 +16,7 @@ func (m *merging) printResult() {
 		return
 	}
 	m.printScores()
+	m.printShape()
 	m.printControls()
 	m.printCost()
 	m.printWork()

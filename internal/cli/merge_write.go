@@ -94,6 +94,9 @@ func (m *merging) evaluate(ctx context.Context, file *onnx.Model) error {
 			return err
 		}
 	}
+	if err := m.judgeShape(ctx); err != nil {
+		return err
+	}
 	return m.judgeControls(ctx)
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/internal/score"
 	"github.com/onnx-zip/onnx-zip/internal/sweep"
-	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
 	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/spf13/cobra"
@@ -104,8 +103,7 @@ func (w *sweeping) run(ctx context.Context) error {
 // prepare loads and pairs the models and lists the candidates.
 func (w *sweeping) prepare(ctx context.Context) error {
 	var err error
-	free := func(models []*onnx.Model) ([]*onnx.Model, error) { return w.freeBatches(ctx, models) }
-	if w.p, err = w.a.prepare(w.files, w.f.heads, w.f.mapInput, free); err != nil {
+	if w.p, err = w.a.prepare(w.files, w.f.heads, w.f.mapInput, w.change(ctx)); err != nil {
 		return err
 	}
 	heads := headNames(w.p)

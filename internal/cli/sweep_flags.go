@@ -66,6 +66,7 @@ func (a *app) sweepCommand() *cobra.Command {
 	a.addGroup(cmd, "Data", f.defineData)
 	a.addGroup(cmd, "Your own metric", f.score.define)
 	a.addGroup(cmd, "Names", func(s *pflag.FlagSet) { defineNames(s, &f.heads, &f.mapInput) })
+	a.addGroup(cmd, "Shapes", func(s *pflag.FlagSet) { defineInputShape(s, &f.inputShape) })
 	a.addGroup(cmd, "Machine", f.defineMachine)
 	complete(cmd, "methods", transform.Methods()...)
 	complete(cmd, "rank", sweep.Measures...)

@@ -23,7 +23,7 @@ func (p *Pairing) pairInputs(o Options) error {
 		if i-1 < len(o.MapInput) {
 			mapped = o.MapInput[i-1]
 		}
-		names, err := p.matchInputs(i, first, mapped)
+		names, err := p.matchInputs(i, first, mapped, o)
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func (p *Pairing) pairInputs(o Options) error {
 }
 
 // matchInputs returns, for each input of model 0, the name of model i's.
-func (p *Pairing) matchInputs(i int, first []*onnx.ValueInfo, mapped map[string]string) ([]string, error) {
+func (p *Pairing) matchInputs(i int, first []*onnx.ValueInfo, mapped map[string]string, o Options) ([]string, error) {
 	rest := p.Graphs[i].Inputs()
 	if len(rest) != len(first) {
 		return nil, fault.New(fault.Correspondence, "inputs_differ", "model 1 has %d inputs (%s), model %d has %d (%s)",
@@ -73,12 +73,38 @@ func (p *Pairing) matchInputs(i int, first []*onnx.ValueInfo, mapped map[string]
 			return nil, unpairedInput(in, rest, i)
 		}
 		if d := inputDiff(in, p.Graphs[i].Input(names[k])); d != "" {
-			return nil, fault.New(fault.Correspondence, "inputs_differ", "input %q of model 1 and %q of model %d: %s",
-				in.GetName(), names[k], i+1, d).AtValue(in.GetName()).
-				WithHint("export the models with the same input shape and type")
+			return nil, fault.New(fault.Correspondence, "inputs_differ", "input %q of %s and %q of %s: %s",
+				in.GetName(), o.file(0), names[k], o.file(i), d).AtValue(in.GetName()).
+				WithHint("%s", wayOut(in, p.Graphs[i].Input(names[k])))
 		}
 	}
 	return names, nil
+}
+
+// wayOut says what to do about two inputs that differ: sizes other than the batch may be given to both.
+func wayOut(a, b *onnx.ValueInfo) string {
+	ta, da, _ := onnx.TensorType(a)
+	tb, db, _ := onnx.TensorType(b)
+	if ta != tb || len(da) != len(db) || len(da) == 0 || da[0].Size >= 0 && db[0].Size >= 0 && da[0].Size != db[0].Size {
+		return "export the models with the same input shape and type"
+	}
+	sizes := []string{"N"}
+	for _, d := range da[1:] {
+		if d.Size >= 0 {
+			sizes = append(sizes, fmt.Sprint(d.Size))
+		} else {
+			sizes = append(sizes, "?")
+		}
+	}
+	return fmt.Sprintf("give both the same with --input-shape %s=%s, or export them again with the same shape", a.GetName(), strings.Join(sizes, ","))
+}
+
+// file is what a model is called in messages.
+func (o Options) file(i int) string {
+	if i < len(o.Files) && o.Files[i] != "" {
+		return o.Files[i]
+	}
+	return fmt.Sprintf("model %d", i+1)
 }
 
 // checkMapping refuses a mapping that names inputs which are not there, or one of them twice.

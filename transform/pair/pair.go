@@ -48,6 +48,8 @@ type Options struct {
 	// AnyWidth lets parameters correspond that count other numbers of features: axes 0 and 1 may differ in size,
 	// and so may the contents of integer constants, which hold sizes.
 	AnyWidth bool
+	// Files are the models' names in messages; without, they are numbered.
+	Files []string
 }
 
 // Find pairs the nodes of models. Only mismatching inputs are an error (fault.Correspondence); models

@@ -87,7 +87,7 @@ type batchFreer struct {
 func (f *batchFreer) follow() error {
 	done := map[*onnx.Node]bool{}
 	for {
-		shapes, err := f.shapes()
+		shapes, err := ShapesThatFit(f.model)
 		if err != nil {
 			return err
 		}
@@ -99,24 +99,19 @@ func (f *batchFreer) follow() error {
 	}
 }
 
-// shapes infers the shapes of the edited model; where they contradict each other, of the nodes before.
-func (f *batchFreer) shapes() (shape.Shapes, error) { return f.infer(f.fit()) }
-
-// infer infers the shapes of the first n nodes.
-func (f *batchFreer) infer(n int) (shape.Shapes, error) {
-	g := f.model.Graph()
-	return shape.Infer(&onnx.Model{Proto: &onnx.ModelProto{
-		IrVersion: f.model.Proto.IrVersion, OpsetImport: f.model.Proto.OpsetImport, Functions: f.model.Proto.Functions,
-		Graph: &onnx.Graph{Name: g.Name, Node: g.Node[:n], Input: g.Input, Initializer: g.Initializer},
-	}}, shape.Options{})
-}
-
-// fit is the number of nodes whose shapes do not contradict each other.
-func (f *batchFreer) fit() int {
-	return sort.Search(len(f.model.Graph().Node), func(n int) bool {
-		_, err := f.infer(n + 1)
+// ShapesThatFit infers the shapes of a model; where they contradict each other, of the nodes before.
+func ShapesThatFit(m *onnx.Model) (shape.Shapes, error) {
+	g := m.Graph()
+	infer := func(n int) (shape.Shapes, error) {
+		return shape.Infer(&onnx.Model{Proto: &onnx.ModelProto{
+			IrVersion: m.Proto.IrVersion, OpsetImport: m.Proto.OpsetImport, Functions: m.Proto.Functions,
+			Graph: &onnx.Graph{Name: g.Name, Node: g.Node[:n], Input: g.Input, Initializer: g.Initializer},
+		}}, shape.Options{})
+	}
+	return infer(sort.Search(len(g.Node), func(n int) bool {
+		_, err := infer(n + 1)
 		return err != nil
-	})
+	}))
 }
 
 // edit makes a node follow the symbol and reports whether it had to.
