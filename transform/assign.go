@@ -16,8 +16,15 @@ func (p *Prepared) Assign(t *merge.Trunk, stats *Statistics, o Settings) (merge.
 // assign is Assign with planned widths, nil for the spaces' own.
 func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned map[*space.Space]int) (merge.Assignments, error) {
 	as := merge.Assignments{}
+	var readers map[*space.Space][]match.Reader
+	if o.Match == "subset" {
+		var err error
+		if readers, err = p.readers(t, stats); err != nil {
+			return nil, err
+		}
+	}
 	for _, sp := range t.Analysis.Spaces {
-		a, err := p.assignSpace(sp, t, stats, o, planned[sp])
+		a, err := p.assignSpace(sp, t, stats, o, planned[sp], readers[sp])
 		if err != nil {
 			return nil, fault.Wrap(fault.As(err).Kind, "match_failed", err, "space %q", sp.Name)
 		}
@@ -26,7 +33,7 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 	return as, p.assignHeads(as, t, stats, o)
 }
 
-func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, width int) (merge.Assignment, error) {
+func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, width int, readers []match.Reader) (merge.Assignment, error) {
 	widths := make([]int, len(p.Sources.Models))
 	for i := range widths {
 		widths[i] = sp.Dim
@@ -34,12 +41,14 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 	if o.Match == "halves" && !t.Identical[sp] && sp.Mode == space.Zip {
 		return randomFeatures(sp, o, widths, width)
 	}
-	z, err := matchSpace(sp, t, stats, o, widths, width)
+	z, keep, err := matchSpace(sp, t, stats, o, widths, width, readers)
 	if err != nil {
 		return merge.Assignment{}, err
 	}
 	m := moments(stats, sp)
 	switch {
+	case o.Represent == "select" && keep != nil:
+		return merge.Imitate(z, keep), nil
 	case o.Represent == "base":
 		return p.keepBase(z, sp, o)
 	case o.Represent == "select" && m != nil:
@@ -119,45 +128,52 @@ func (p *Prepared) keepBase(z match.Zip, sp *space.Space, o Settings) (merge.Ass
 }
 
 func moments(stats *Statistics, sp *space.Space) *calibrate.Moments {
-	if stats == nil {
+	if stats == nil || sp == nil {
 		return nil
 	}
 	return stats.Space(sp)
 }
 
-// matchSpace chooses who joins whom. Spaces that are identical in all models, or were not measured (padded
+// matchSpace chooses who joins whom, and, of a subset, keep: the member that each merged feature is. Spaces that are identical in all models, or were not measured (padded
 // constants), are shared as they are; a space that may only be permuted never merges features of one model.
-func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, widths []int, width int) (match.Zip, error) {
+func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, widths []int, width int, readers []match.Reader) (z match.Zip, keep []int, err error) {
 	switch {
 	case t.Identical[sp], o.Match == "identity":
-		return match.Identity(widths)
+		z, err = match.Identity(widths)
+		return z, nil, err
 	case o.Match == "full" && sp.Mode == space.Zip && sp.Fixed == "":
-		return match.Full(widths), nil
+		return match.Full(widths), nil, nil
 	case sp.Heads > 0: // heads are matched together, by assignHeads
-		return match.Identity(widths)
+		z, err = match.Identity(widths)
+		return z, nil, err
 	}
 	m := moments(stats, sp)
 	if m == nil {
 		if width > 0 && width != sp.Dim {
-			return match.Zip{}, fault.New(fault.Unsupported, "not_measured", "its width cannot change: it could not be measured")
+			return z, nil, fault.New(fault.Unsupported, "not_measured", "its width cannot change: it could not be measured")
 		}
-		return match.Identity(widths)
+		z, err = match.Identity(widths)
+		return z, nil, err
 	}
-	f := match.Features{Widths: widths, Mean: m.Mean, Cov: m.Cov}
+	f := match.Features{Widths: widths, Mean: m.Mean, Cov: m.Cov, Readers: readers}
 	mo := o.matchOptions()
 	mo.Width = width
 	switch {
-	case width > 0 && width != sp.Dim: // only zip has other widths than the models'
-		return match.Greedy(f, mo)
+	case o.Match == "subset" && sp.Mode == space.Zip:
+		return match.Subset(f, mo)
+	case width > 0 && width != sp.Dim: // only zip and subset have other widths than the models'
+		z, err = match.Greedy(f, mo)
 	case o.Match == "random", o.Match == "halves":
 		mo.Seed += uint64(sp.ID)
-		return match.Random(f, mo)
+		z, err = match.Random(f, mo)
 	case o.Match == "permute" || sp.Mode == space.Permute:
-		return match.Permute(f, mo)
+		z, err = match.Permute(f, mo)
 	case o.Match == "zipit":
-		return match.Reference(f, mo)
+		z, err = match.Reference(f, mo)
+	default:
+		z, err = match.Greedy(f, mo)
 	}
-	return match.Greedy(f, mo)
+	return z, nil, err
 }
 
 func variances(m *calibrate.Moments) []float64 {

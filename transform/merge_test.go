@@ -109,6 +109,20 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestSubsetBeatsZip: at half the FLOPs of one model, features chosen by what they explain lose less than groups.
+func TestSubsetBeatsZip(t *testing.T) {
+	p, src := pairOf(t, "mlp", "a", "b")
+	err := map[string]float64{}
+	for match, represent := range map[string]string{"zip": "mean", "subset": "select"} {
+		s := preset(t, "best")
+		s.Match, s.Represent, s.Budget = match, represent, 0.5
+		err[match] = mergeAll(t, p, src, transform.Options{Settings: s}).Report.HeldOut.RelativeError()
+	}
+	if !(err["subset"] < 0.85*err["zip"]) {
+		t.Errorf("outputs err by %v", err)
+	}
+}
+
 // TestShrink: a single model is shrunk, and keeps the names of its outputs.
 func TestShrink(t *testing.T) {
 	p, src := pairOf(t, "vgg", "a")

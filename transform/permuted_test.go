@@ -115,10 +115,19 @@ func (w *twins) checkZip(t fataler, e calibrate.Engine, src samples, batch int, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings, err := transform.Preset("zip")
-	if err != nil {
-		t.Fatal(err)
+	for _, s := range []transform.Settings{
+		{Match: "zip", Represent: "mean", Alpha: 0.3, Beta: 1}, {Match: "subset", Represent: "select"},
+	} {
+		if !w.checkMatch(t, e, src.batch(0, batch), stats, s, quiet, tolerance) {
+			return false
+		}
 	}
+	return true
+}
+
+// checkMatch is checkZip for one way to match.
+func (w *twins) checkMatch(t fataler, e calibrate.Engine, feeds map[string]*onnx.Tensor, stats *transform.Statistics, settings transform.Settings, quiet bool, tolerance float64) bool {
+	t.Helper()
 	as, err := w.p.Assign(w.trunk, stats, settings)
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +151,7 @@ func (w *twins) checkZip(t fataler, e calibrate.Engine, src samples, batch int, 
 		}
 	}
 	merged := build(t, w.p, w.trunk, as)
-	newChecker(t, e, w.p, src.batch(0, batch)).check(t, w.p, merged, tolerance)
+	newChecker(t, e, w.p, feeds).check(t, w.p, merged, tolerance)
 	if exact {
 		w.checkBits(t, merged, as)
 	}

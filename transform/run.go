@@ -213,7 +213,7 @@ func (r *run) fullWidth() bool {
 }
 
 func (r *run) measure(ctx context.Context) (err error) {
-	r.stats, err = r.p.measureShared(ctx, r.e, r.trunk, r.o.measured(r.src), r.o.measuresNodes(), r.o.capture(), r.o.Shared)
+	r.stats, err = r.p.measureShared(ctx, r.e, r.trunk, r.o.measured(r.src), r.o.measuresNodes(), r.o.measuresPlaces(), r.o.capture(), r.o.Shared)
 	return err
 }
 
@@ -228,6 +228,9 @@ func (o Options) measured(src calibrate.Source) calibrate.Source {
 // measuresNodes reports whether the statistics of linear nodes are needed in any case: least squares needs them
 // only where it falls back to a repair, which asks for them then.
 func (o Options) measuresNodes() bool { return o.Settings.Refit == "repair" }
+
+// measuresPlaces reports whether spaces are measured wherever they are read.
+func (o Options) measuresPlaces() bool { return o.Match == "subset" }
 
 func (o Options) capture() calibrate.CaptureOptions {
 	return calibrate.CaptureOptions{Batch: o.Batch, Workers: o.Workers, Mask: o.Mask, Progress: func(done, total int) {

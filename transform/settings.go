@@ -11,7 +11,7 @@ import (
 // Settings are the choices of a merge on its three axes. Start from Preset and change what you like.
 type Settings struct {
 	Method    string  `json:"method"`           // the preset they started from
-	Match     string  `json:"match"`            // who joins whom: zip, zipit, permute, identity, random, halves, full, none
+	Match     string  `json:"match"`            // who joins whom: zip, subset, zipit, permute, identity, random, halves, full, none
 	Represent string  `json:"represent"`        // what a merged feature imitates: mean, select, base
 	Base      string  `json:"base,omitempty"`   // with represent=base: the head whose features stay as they are
 	Refit     string  `json:"refit"`            // none, repair, ls
@@ -62,7 +62,7 @@ func Methods() []string {
 
 // Matches, Represents and Refits list the values of the axes.
 var (
-	Matches    = []string{"zip", "zipit", "permute", "identity", "random", "halves", "full", "none"}
+	Matches    = []string{"zip", "subset", "zipit", "permute", "identity", "random", "halves", "full", "none"}
 	Represents = []string{"mean", "select", "base"}
 	Refits     = []string{"none", "repair", "ls"}
 )

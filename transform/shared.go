@@ -44,7 +44,7 @@ func (p *Prepared) Share(ctx context.Context, e calibrate.Engine, src calibrate.
 			one = &pass{src: samples, o: o.capture(), seen: map[string]bool{}}
 			passes[samples.Samples()], order = one, append(order, one)
 		}
-		one.add(tapper{p.Sources, t, side}.taps(o.measuresNodes()))
+		one.add(tapper{p.Sources, t, side}.taps(o.measuresNodes(), o.measuresPlaces()))
 	}
 	for _, one := range order {
 		if _, err := s.capture(ctx, e, side.Model, one.taps, one.src, one.o); err != nil {

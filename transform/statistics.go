@@ -2,7 +2,6 @@ package transform
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
@@ -13,7 +12,8 @@ import (
 // Statistics are the moments that a merge needs, measured in the source models.
 type Statistics struct {
 	// Moments by tap: spaceTap for the features of a space, all models stacked; nodeTap for the mean and
-	// variance of what a linear node makes.
+	// variance of what a linear node makes; placeTap for those of a space's features where they are read
+	// before the last place.
 	Moments map[string]*calibrate.Moments
 	Samples int
 }
@@ -21,17 +21,27 @@ type Statistics struct {
 // Space returns the moments of a space's features, nil where it was not measured.
 func (s *Statistics) Space(sp *space.Space) *calibrate.Moments { return s.Moments[spaceTap(sp)] }
 
+// at returns the moments of a space's features in a value, by model 0's name; those of the last place that is read where
+// it was not measured by itself.
+func (s *Statistics) at(sp *space.Space, value string) *calibrate.Moments {
+	if m := s.Moments[placeTap(sp, value)]; m != nil {
+		return m
+	}
+	return s.Space(sp)
+}
+
 // Node returns mean and variance of what the linear nodes of a group make, all models stacked.
 func (s *Statistics) Node(group int) *calibrate.Moments { return s.Moments[nodeTap(group)] }
 
 // Measure runs all sources side by side over src and returns the moments that merging needs: one Gram
 // for each space, and with nodes the pre-activation means and variances that a repair aims at.
 func (p *Prepared) Measure(ctx context.Context, e calibrate.Engine, t *merge.Trunk, src calibrate.Source, nodes bool, o calibrate.CaptureOptions) (*Statistics, error) {
-	return p.measureShared(ctx, e, t, src, nodes, o, NewShared())
+	return p.measureShared(ctx, e, t, src, nodes, false, o, NewShared())
 }
 
-// measureShared is Measure that measures what s does not hold yet, and adds it to s.
-func (p *Prepared) measureShared(ctx context.Context, e calibrate.Engine, t *merge.Trunk, src calibrate.Source, nodes bool, o calibrate.CaptureOptions, s *Shared) (*Statistics, error) {
+// measureShared is Measure that measures what s does not hold yet, and adds it to s. With places it measures spaces wherever
+// they are read, as the choice of a subset needs it.
+func (p *Prepared) measureShared(ctx context.Context, e calibrate.Engine, t *merge.Trunk, src calibrate.Source, nodes, places bool, o calibrate.CaptureOptions, s *Shared) (*Statistics, error) {
 	side, err := p.SideBySide(nil)
 	if err != nil {
 		return nil, err
@@ -41,7 +51,7 @@ func (p *Prepared) measureShared(ctx context.Context, e calibrate.Engine, t *mer
 		return s.capture(ctx, e, side.Model, taps, src, o)
 	}
 	out := &Statistics{Samples: src.Samples()}
-	if out.Moments, err = capture(tp.taps(nodes)); err != nil {
+	if out.Moments, err = capture(tp.taps(nodes, places)); err != nil {
 		return nil, err
 	}
 	return out, out.lookElsewhere(tp, capture)
@@ -75,27 +85,33 @@ func (s *Statistics) lookElsewhere(tp tapper, capture func([]calibrate.Tap) (map
 		if m == nil || !slices.Contains(constants(m), true) {
 			continue
 		}
-		for k, parts := range tp.findAll(sp) {
-			if k > 0 {
-				name := fmt.Sprintf("%s place %d", spaceTap(sp), k)
-				taps = append(taps, calibrate.Tap{Name: name, Parts: parts})
-				places[sp] = append(places[sp], name)
+		for k, at := range tp.findAll(sp) {
+			name := placeTap(sp, at.value)
+			if k == 0 {
+				s.Moments[name] = m
+			} else if s.Moments[name] == nil {
+				taps = append(taps, calibrate.Tap{Name: name, Parts: at.parts})
 			}
+			places[sp] = append(places[sp], name)
 		}
 	}
-	if len(taps) == 0 {
-		return nil
-	}
-	more, err := capture(taps)
-	if err != nil {
-		return err
+	if len(taps) > 0 {
+		more, err := capture(taps)
+		if err != nil {
+			return err
+		}
+		for name, m := range more {
+			s.Moments[name] = m
+		}
 	}
 	for sp, names := range places {
-		all := []*calibrate.Moments{s.Space(sp)}
+		var all []*calibrate.Moments
 		for _, name := range names {
-			all = append(all, more[name])
+			all = append(all, s.Moments[name])
 		}
-		s.Moments[spaceTap(sp)] = addCorrelations(all)
+		if len(all) > 1 {
+			s.Moments[spaceTap(sp)] = addCorrelations(all)
+		}
 	}
 	return nil
 }

@@ -34,9 +34,12 @@ func (p tapper) spaces() []calibrate.Tap {
 	return taps
 }
 
-// taps are those of spaces and, where asked for, those of nodes.
-func (p tapper) taps(nodes bool) []calibrate.Tap {
+// taps are those of spaces and, where asked for, those of nodes and of all places where spaces are read.
+func (p tapper) taps(nodes, places bool) []calibrate.Tap {
 	taps := p.spaces()
+	if places {
+		taps = append(taps, p.places()...)
+	}
 	if nodes {
 		taps = append(taps, p.nodes()...)
 	}
@@ -44,13 +47,19 @@ func (p tapper) taps(nodes bool) []calibrate.Tap {
 }
 
 func spaceTap(sp *space.Space) string { return fmt.Sprintf("space %d", sp.ID) }
-func nodeTap(group int) string        { return fmt.Sprintf("node %d", group) }
+
+// placeTap names the tap of a space at a value other than the last that is read.
+func placeTap(sp *space.Space, value string) string {
+	return fmt.Sprintf("%s at %s", spaceTap(sp), value)
+}
+
+func nodeTap(group int) string { return fmt.Sprintf("node %d", group) }
 
 // find returns the last place where a contraction reads the space whole, or where else the trunk holds it: whole,
 // else (an NHWC Flatten holds it once for each position) in part.
 func (p tapper) find(sp *space.Space) (parts []calibrate.Part, ok bool) {
 	if all := p.findAll(sp); len(all) > 0 {
-		return all[0], true
+		return all[0].parts, true
 	}
 	for _, whole := range []bool{true, false} {
 		for k := len(p.t.Groups) - 1; k >= 0; k-- {
@@ -64,9 +73,15 @@ func (p tapper) find(sp *space.Space) (parts []calibrate.Part, ok bool) {
 	return nil, false
 }
 
-// findAll returns the values from which contractions read the space, the last first.
-func (p tapper) findAll(sp *space.Space) [][]calibrate.Part {
-	var all [][]calibrate.Part
+// place is a value, by model 0's name, from which contractions read a space.
+type place struct {
+	value string
+	parts []calibrate.Part
+}
+
+// findAll returns the places where the space is read, the last first.
+func (p tapper) findAll(sp *space.Space) []place {
+	var all []place
 	seen := map[string]bool{}
 	reads := p.s.Full.Reads()
 	for k := len(reads) - 1; k >= 0; k-- {
@@ -76,10 +91,26 @@ func (p tapper) findAll(sp *space.Space) [][]calibrate.Part {
 		}
 		seen[r.Value] = true
 		if parts, ok := p.parts(sp, r.Value, true); ok {
-			all = append(all, parts)
+			all = append(all, place{r.Value, parts})
 		}
 	}
 	return all
+}
+
+// places returns taps for all places where a space is read, but for the last, which spaces has.
+func (p tapper) places() []calibrate.Tap {
+	var taps []calibrate.Tap
+	for _, sp := range p.t.Analysis.Spaces {
+		if sp.Mode != space.Zip || sp.Constant || p.t.Identical[sp] {
+			continue
+		}
+		for k, at := range p.findAll(sp) {
+			if k > 0 {
+				taps = append(taps, calibrate.Tap{Name: placeTap(sp, at.value), Parts: at.parts})
+			}
+		}
+	}
+	return taps
 }
 
 func (p tapper) inTrunk(value string) bool {

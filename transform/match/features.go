@@ -23,11 +23,22 @@ type Features struct {
 	Mean []float64
 	// Cov is the O×O covariance, row-major. Only its upper triangle is read.
 	Cov []float64
+	// Readers say where, and by what weights, the features are read: an error of theirs matters as much as it is
+	// seen there. None: they count as they are. Only [Rank] and [Subset] look at them.
+	Readers []Reader
 	// Segments, if not nil, gives the segment of each feature position inside
 	// a model; all widths must then be equal to its length. Features of
 	// different segments never join, and the merged features of a segment are
 	// numbered in one run, segments in the order of their first position.
 	Segments []int
+}
+
+// Reader is a place where features are read.
+type Reader struct {
+	// Cov is the covariance of the features there: O×O, row-major, only its upper triangle read.
+	Cov []float64
+	// Weight is the Gram WᵀW of the weights W that read them, like Cov; nil is the identity.
+	Weight []float64
 }
 
 // total returns O.

@@ -50,14 +50,7 @@ func greedy(f Features, o Options) (Zip, error) {
 		return number(into), nil // live and constant features have to share
 	}
 	sigma, typical := f.deviations()
-	var live, constant []int
-	for k, s := range sigma {
-		if s > 0 {
-			live = append(live, k)
-		} else {
-			constant = append(constant, k)
-		}
-	}
+	live, constant := split(sigma)
 	slots := f.constantSlots(live, constant, o.Width)
 	if len(constant) > 0 {
 		f.groupConstants(constant, typical).link(slots, constant, into)

@@ -21,8 +21,16 @@ var methods = []struct {
 	{"Random", Random, false},
 }
 
+// subset is Subset as one of methods, but for segments.
+func subset(f Features, o Options) (Zip, error) {
+	z, _, err := Subset(f, o)
+	return z, err
+}
+
 func TestNothingIsEverLost(t *testing.T) {
-	for _, m := range methods {
+	all := append(slices.Clone(methods), methods[0])
+	all[len(methods)].name, all[len(methods)].match = "Subset", subset
+	for _, m := range all {
 		t.Run(m.name, rapid.MakeCheck(func(t *rapid.T) {
 			widths := drawEqualWidths(t)
 			if m.anyWidth {
@@ -131,6 +139,31 @@ func TestPermutedCopiesAreFound(t *testing.T) {
 }
 
 func isConstant(x []float64) bool { return slices.Max(x) == slices.Min(x) }
+
+// TestSubsetOfPermutedCopiesLosesNothing: at the width of one copy every feature joins one that is the same, which is
+// kept. Exact duplicates inside a model are interchangeable.
+func TestSubsetOfPermutedCopiesLosesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		model := drawModel(t)
+		models := rapid.IntRange(2, 4).Draw(t, "models")
+		all, source := permuted(t, model, models, rapid.Bool().Draw(t, "rounded"))
+		o := drawOptions(t, len(model))
+		o.Width = len(model)
+		z, keep, err := Subset(all.features(slices.Repeat([]int{len(model)}, models)...), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkZip(t, z, len(model), len(all))
+		for k, m := range z.Of {
+			if z.Of[keep[m]] != m {
+				t.Fatalf("merged feature %d keeps %d, which is not its member", m, keep[m])
+			}
+			if !slices.Equal(model[source[k]], model[source[keep[m]]]) {
+				t.Fatalf("feature %d joins %d, which differs", k, keep[m])
+			}
+		}
+	})
+}
 
 func TestIdenticalModelsMatchByIdentity(t *testing.T) {
 	for _, m := range []struct {

@@ -41,8 +41,13 @@ func Select(z match.Zip, score []float64) Assignment {
 			best[m] = k
 		}
 	}
+	return Imitate(z, best)
+}
+
+// Imitate lets merged feature m be its member keep[m].
+func Imitate(z match.Zip, keep []int) Assignment {
 	a := Assignment{Zip: z, Coef: make([]float64, len(z.Of))}
-	for _, k := range best {
+	for _, k := range keep {
 		if k >= 0 {
 			a.Coef[k] = 1
 		}

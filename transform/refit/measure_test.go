@@ -19,7 +19,7 @@ import (
 func TestMeasure(t *testing.T) {
 	what := os.Getenv("ONNX_ZIP_MEASURE")
 	if what == "" {
-		t.Skip("set ONNX_ZIP_MEASURE to methods, samples or ridges")
+		t.Skip("set ONNX_ZIP_MEASURE to methods, matches, repair, samples or ridges")
 	}
 	switch what {
 	case "methods":
@@ -36,6 +36,10 @@ func TestMeasure(t *testing.T) {
 			undo := refit.SetSamples(8, 2000)
 			measureLS(t, pair, "8·d, at least 2000")
 			undo()
+		}
+	case "matches":
+		for _, pair := range []string{"fmnist_mlp", "fmnist_vgg", "fmnist_resnet20"} {
+			measureMatches(t, pair)
 		}
 	case "repair":
 		for _, pair := range []string{"fmnist_mlp", "fmnist_vgg", "fmnist_resnet20"} {
@@ -95,6 +99,21 @@ func measureMethods(t *testing.T, pair string) {
 				fmt.Printf("| %s ", f.accuracy(t, m))
 			}
 			fmt.Println("|")
+		}
+	}
+}
+
+// measureMatches compares ways to match at several budgets, all with least squares.
+func measureMatches(t *testing.T, pair string) {
+	f := load(t, pair, 640)
+	for _, budget := range []float64{0.25, 0.5, 1, 1.5} {
+		for _, way := range [][2]string{{"zip", "mean"}, {"zip", "select"}, {"subset", "select"}} {
+			s, err := transform.Preset("best")
+			check(t, err)
+			s.Match, s.Represent, s.Budget = way[0], way[1], budget
+			res, err := f.prepared.Merge(context.Background(), f.engine, f.src, transform.Options{Settings: s})
+			check(t, err)
+			fmt.Printf("| %s | %gx | %s, %s | %.3f | %s |\n", pair, budget, way[0], way[1], res.Report.HeldOut.RelativeError(), f.accuracy(t, res.Merged))
 		}
 	}
 }

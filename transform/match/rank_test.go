@@ -1,0 +1,119 @@
+package match
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+	"pgregory.net/rapid"
+)
+
+// drawReaders draws covariances of full rank and weights for n features.
+func drawReaders(t *rapid.T, n int) []Reader {
+	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "readers"), 0))
+	gram := func(rows int) []float64 {
+		x := mat.NewDense(rows, n, nil)
+		for i := range rows {
+			for j := range n {
+				x.Set(i, j, random.NormFloat64())
+			}
+		}
+		g := mat.NewDense(n, n, nil)
+		g.Mul(x.T(), x)
+		return g.RawMatrix().Data
+	}
+	out := make([]Reader, rapid.IntRange(1, 3).Draw(t, "places"))
+	for i := range out {
+		out[i] = Reader{Cov: gram(2 * n)}
+		if rapid.Bool().Draw(t, "weighted") {
+			out[i].Weight = gram(1 + random.IntN(n))
+		}
+	}
+	return out
+}
+
+// unexplained is tr(G·(Σ − Σ_·S Σ_SS⁻¹ Σ_S·)), solved for directly.
+func unexplained(r Reader, n int, kept []int) float64 {
+	cov := mat.NewDense(n, n, slices.Clone(r.Cov))
+	left := mat.DenseCopyOf(cov)
+	if len(kept) > 0 {
+		s, c := mat.NewDense(len(kept), len(kept), nil), mat.NewDense(len(kept), n, nil)
+		for a, k := range kept {
+			for b, l := range kept {
+				s.Set(a, b, cov.At(k, l))
+			}
+			c.SetRow(a, cov.RawRowView(k))
+		}
+		var w, explained mat.Dense
+		if err := w.Solve(s, c); err != nil {
+			panic(err)
+		}
+		explained.Mul(c.T(), &w)
+		left.Sub(left, &explained)
+	}
+	if r.Weight == nil {
+		return mat.Trace(left)
+	}
+	var product mat.Dense
+	product.Mul(mat.NewDense(n, n, r.Weight), left)
+	return mat.Trace(&product)
+}
+
+// TestRankIsLeastSquares: what Rank says is unexplained is what least squares leaves, and every feature that it takes
+// is the best one to add.
+func TestRankIsLeastSquares(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 7).Draw(t, "features")
+		readers := drawReaders(t, n)
+		r, err := Rank(Features{Widths: []int{n}, Cov: readers[0].Cov, Readers: readers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Order) != n || len(r.Unexplained) != n+1 {
+			t.Fatalf("%d of %d features ranked, with %d shares", len(r.Order), n, len(r.Unexplained))
+		}
+		left := func(kept ...int) (sum float64) {
+			for _, at := range readers {
+				sum += unexplained(at, n, kept)
+			}
+			return sum
+		}
+		all := left()
+		for k := range n + 1 {
+			kept := slices.Clone(r.Order[:k])
+			got := left(kept...)
+			if math.Abs(got/all-r.At(k)) > 1e-9 {
+				t.Fatalf("%v leave %g unexplained, Rank says %g", kept, got/all, r.At(k))
+			}
+			for other := range n {
+				if k > 0 && !slices.Contains(kept, other) && left(append(slices.Clone(kept[:k-1]), other)...) < got-1e-9*all {
+					t.Fatalf("feature %d explains more after %v than %d does", other, kept[:k-1], kept[k-1])
+				}
+			}
+		}
+		if r.At(n+1) != 0 {
+			t.Fatal("more features than there are leave something unexplained")
+		}
+	})
+}
+
+// TestRankIgnoresWhatFollows: sums, copies and constants of ranked features are not ranked.
+func TestRankIgnoresWhatFollows(t *testing.T) {
+	s := samples{{1, 2, 3, 5}, {2, 0, 1, 1}, {3, 2, 4, 6}, {1, 2, 3, 5}, {7, 7, 7, 7}}
+	r, err := Rank(s.features(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Order) != 2 || r.At(2) > 1e-9 {
+		t.Errorf("ranked %v, unexplained %v: want two features that explain all", r.Order, r.Unexplained)
+	}
+}
+
+func TestRankRefusesOddReaders(t *testing.T) {
+	f := Features{Widths: []int{2}, Cov: []float64{1, 0, 0, 1}, Readers: []Reader{{Cov: []float64{1}}}}
+	if _, err := Rank(f); err == nil {
+		t.Error("no error for a reader of another size")
+	}
+}

@@ -1,0 +1,134 @@
+package transform
+
+import (
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform/match"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/space"
+	"gonum.org/v1/gonum/mat"
+)
+
+// readers finds what reads the features of a trunk's spaces: for each value from which constant weights W contract a
+// space, in trunk and heads, the features' covariance there and the sum over these weights of
+//
+//	WᵀW / tr(WᵀW·Σ_i)
+//
+// with Σ_i the covariance of that model's features: an error then counts by the relative error that it makes where it
+// is read.
+func (p *Prepared) readers(t *merge.Trunk, stats *Statistics) (map[*space.Space][]match.Reader, error) {
+	f := readerFinder{p: p, t: t, stats: stats, out: map[*space.Space][]match.Reader{}, at: map[string]int{}}
+	for i, m := range p.Sources.Models {
+		for _, n := range m.Index.Order {
+			if err := f.add(i, n); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return f.out, nil
+}
+
+type readerFinder struct {
+	p     *Prepared
+	t     *merge.Trunk
+	stats *Statistics
+	out   map[*space.Space][]match.Reader
+	at    map[string]int // placeTap → the reader's number
+}
+
+// add adds what node n of model i reads of the trunk's spaces.
+func (f *readerFinder) add(i int, n *onnx.Node) error {
+	ix := f.p.Sources.Models[i].Index
+	c, layout, ok := contracted(ix, f.t, i, n)
+	if !ok {
+		return nil
+	}
+	param, err := onnx.TensorOf(ix.Initializer(n.GetInput()[c.ParamSlot]))
+	if err != nil {
+		return err
+	}
+	w, err := param.Float64s()
+	if err != nil {
+		return err
+	}
+	value, _ := f.p.Sources.Pairing.Value(i, 0, n.GetInput()[c.InputSlot])
+	at := 0
+	for _, seg := range layout {
+		if moments(f.stats, seg.Space) != nil && seg.Space.Mode == space.Zip {
+			r := f.reader(seg.Space, value)
+			addGram(r, rows(w, param.Dims, c.ParamAxis, at, seg), i*seg.Space.Dim)
+		}
+		at += max(seg.Size, 0)
+	}
+	return nil
+}
+
+// contracted is the axis of a trunk's value that a node of model i contracts with constant weights; ok is false for
+// other nodes.
+func contracted(ix *onnx.Index, t *merge.Trunk, i int, n *onnx.Node) (c space.Contraction, l space.Layout, ok bool) {
+	if c, ok = space.ContractionOf(ix, n, 2); !ok {
+		return c, nil, false
+	}
+	layouts := t.Analysis.Layouts(i, n.GetInput()[c.InputSlot])
+	c, ok = space.ContractionOf(ix, n, len(layouts))
+	if !ok || c.InputAxis >= len(layouts) {
+		return c, nil, false // a value behind the trunk
+	}
+	return c, layouts[c.InputAxis], true
+}
+
+// reader is that of a space at a value, a new one where it was not seen before.
+func (f *readerFinder) reader(sp *space.Space, value string) *match.Reader {
+	name := placeTap(sp, value)
+	k, ok := f.at[name]
+	if !ok {
+		m := f.stats.at(sp, value)
+		k = len(f.out[sp])
+		f.at[name] = k
+		f.out[sp] = append(f.out[sp], match.Reader{Cov: m.Cov, Weight: make([]float64, len(m.Cov))})
+	}
+	return &f.out[sp][k]
+}
+
+// rows are the weights that a segment of an axis meets: a row for each feature.
+func rows(w []float64, dims []int64, axis, at int, seg space.Segment) *mat.Dense {
+	outer, size, inner := 1, int(dims[axis]), 1
+	for _, d := range dims[:axis] {
+		outer *= int(d)
+	}
+	for _, d := range dims[axis+1:] {
+		inner *= int(d)
+	}
+	run := seg.Inner * inner
+	out := mat.NewDense(seg.Size/seg.Inner, outer*run, nil)
+	for o := range outer {
+		for f := range seg.Size / seg.Inner {
+			copy(out.RawRowView(f)[o*run:][:run], w[(o*size+at)*inner+f*run:])
+		}
+	}
+	return out
+}
+
+// addGram adds the Gram of the rows, relative to what they make of the features there, to the block of a reader's
+// weight that begins at feature first.
+func addGram(r *match.Reader, w *mat.Dense, first int) {
+	n, total := w.RawMatrix().Rows, 0
+	for total*total < len(r.Cov) {
+		total++
+	}
+	var gram mat.SymDense
+	gram.SymOuterK(1, w)
+	scale := 0.0
+	for a := range n {
+		for b := range n {
+			scale += gram.At(a, b) * r.Cov[(first+a)*total+first+b]
+		}
+	}
+	if scale <= 0 {
+		return // it sees nothing vary
+	}
+	for a := range n {
+		for b := range n {
+			r.Weight[(first+a)*total+first+b] += gram.At(a, b) / scale
+		}
+	}
+}
