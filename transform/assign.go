@@ -47,10 +47,10 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 	}
 	m := moments(stats, sp)
 	switch {
-	case o.Represent == "select" && keep != nil:
-		return merge.Imitate(z, keep), nil
 	case o.Represent == "base":
 		return p.keepBase(z, sp, o)
+	case keep != nil:
+		return merge.Imitate(z, keep), nil
 	case o.Represent == "select" && m != nil:
 		return merge.Select(z, p.scores(variances(m), sp.Dim)), nil
 	}

@@ -116,7 +116,7 @@ func (w *twins) checkZip(t fataler, e calibrate.Engine, src samples, batch int, 
 		t.Fatal(err)
 	}
 	for _, s := range []transform.Settings{
-		{Match: "zip", Represent: "mean", Alpha: 0.3, Beta: 1}, {Match: "subset", Represent: "select"},
+		{Match: "zip", Represent: "mean", Alpha: 0.3, Beta: 1}, {Match: "subset", Represent: "mean"},
 	} {
 		if !w.checkMatch(t, e, src.batch(0, batch), stats, s, quiet, tolerance) {
 			return false

@@ -124,7 +124,7 @@ func TestMethodsGiveValidModels(t *testing.T) {
 		for _, s := range []transform.Settings{
 			{Match: "zip", Represent: "mean", Alpha: 0.3, Beta: 1}, {Match: "zipit", Represent: "select", Alpha: 0.3, Beta: 0.125},
 			{Match: "permute", Represent: "mean"}, {Match: "random", Represent: "select"}, {Match: "identity", Represent: "mean"},
-			{Match: "subset", Represent: "select"}, {Match: "subset", Represent: "mean"},
+			{Match: "subset", Represent: "mean"}, {Match: "subset", Represent: "select"},
 		} {
 			as, err := p.Assign(trunk, stats, s)
 			if err != nil {

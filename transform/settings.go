@@ -12,7 +12,7 @@ import (
 type Settings struct {
 	Method    string  `json:"method"`           // the preset they started from
 	Match     string  `json:"match"`            // who joins whom: zip, subset, zipit, permute, identity, random, halves, full, none
-	Represent string  `json:"represent"`        // what a merged feature imitates: mean, select, base
+	Represent string  `json:"represent"`        // what a merged feature imitates: mean, select, base; a subset's imitate what is kept
 	Base      string  `json:"base,omitempty"`   // with represent=base: the head whose features stay as they are
 	Refit     string  `json:"refit"`            // none, repair, ls
 	Alpha     float64 `json:"alpha"`            // repeated-merge penalty of zip (zipit: the paper's α)
@@ -26,7 +26,7 @@ type Settings struct {
 
 // presets are the methods, each a point on the three axes.
 var presets = map[string]Settings{
-	"best":     {Match: "zip", Represent: "mean", Refit: "ls", Alpha: 0.3, Beta: 1},
+	"best":     {Match: "subset", Represent: "mean", Refit: "ls", Alpha: 0.3, Beta: 1},
 	"average":  {Match: "identity", Represent: "mean", Refit: "none"},
 	"permute":  {Match: "permute", Represent: "mean", Refit: "repair"},
 	"zip":      {Match: "zip", Represent: "mean", Refit: "repair", Alpha: 0.3, Beta: 1},
@@ -108,4 +108,4 @@ func (s Settings) check() error {
 
 // AnyWidth reports whether the matching can give a space another width than the sources': only one that joins any
 // number of features can.
-func (s Settings) AnyWidth() bool { return s.Match == "zip" || s.Match == "halves" }
+func (s Settings) AnyWidth() bool { return s.Match == "zip" || s.Match == "subset" || s.Match == "halves" }

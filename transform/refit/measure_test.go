@@ -107,7 +107,7 @@ func measureMethods(t *testing.T, pair string) {
 func measureMatches(t *testing.T, pair string) {
 	f := load(t, pair, 640)
 	for _, budget := range []float64{0.25, 0.5, 1, 1.5} {
-		for _, way := range [][2]string{{"zip", "mean"}, {"zip", "select"}, {"subset", "select"}} {
+		for _, way := range [][2]string{{"zip", "mean"}, {"zip", "select"}, {"subset", "mean"}} {
 			s, err := transform.Preset("best")
 			check(t, err)
 			s.Match, s.Represent, s.Budget = way[0], way[1], budget
