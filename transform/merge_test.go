@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/onnxtest"
 	"github.com/onnx-zip/onnx-zip/transform"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
 )
 
 // pairOf prepares halves of a real pair, with its calibration data.
@@ -120,6 +121,32 @@ func TestSubsetBeatsZip(t *testing.T) {
 	}
 	if !(err["subset"] < 0.85*err["zip"]) {
 		t.Errorf("outputs err by %v", err)
+	}
+}
+
+// TestSubsetNeedsPositions: features measured at fewer positions than there are of them are zipped.
+func TestSubsetNeedsPositions(t *testing.T) {
+	p, src := pairOf(t, "mlp", "a", "b")
+	trunk := findTrunk(t, p, merge.Cut{})
+	stats, err := p.Measure(context.Background(), engine(t), trunk, src, false, calibrate.CaptureOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	zip, subset := preset(t, "zip"), preset(t, "best")
+	for _, positions := range []float64{10, 1000} {
+		for _, sp := range trunk.Analysis.Spaces {
+			stats.Space(sp).N = positions
+		}
+		a, errA := p.Assign(trunk, stats, zip)
+		b, errB := p.Assign(trunk, stats, subset)
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		for _, sp := range trunk.Analysis.Spaces {
+			if same := slices.Equal(a[sp].Coef, b[sp].Coef); same != (positions == 10) {
+				t.Errorf("at %g positions space %q is zipped: %t", positions, sp.Name, same)
+			}
+		}
 	}
 }
 
