@@ -136,7 +136,7 @@ func moments(stats *Statistics, sp *space.Space) *calibrate.Moments {
 
 // matchSpace chooses who joins whom, and, of a subset, keep: the member that each merged feature is. Spaces that
 // are identical in all models, or were not measured (padded constants), are shared as they are; a space that may only
-// be permuted never merges features of one model. Where features outnumber the positions they were measured at,
+// be permuted never merges features of one model. Where one model's features outnumber the positions they were measured at,
 // nothing tells what explains them, and zip takes over from subset.
 func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, widths []int, width int, readers []match.Reader) (z match.Zip, keep []int, err error) {
 	switch {
@@ -161,7 +161,7 @@ func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, 
 	mo := o.matchOptions()
 	mo.Width = width
 	switch {
-	case o.Match == "subset" && sp.Mode == space.Zip && m.N >= float64(len(m.Mean)):
+	case o.Match == "subset" && sp.Mode == space.Zip && m.N >= float64(sp.Dim):
 		return match.Subset(f, mo)
 	case width > 0 && width != sp.Dim: // only zip and subset have other widths than the models'
 		z, err = match.Greedy(f, mo)

@@ -124,7 +124,7 @@ func TestSubsetBeatsZip(t *testing.T) {
 	}
 }
 
-// TestSubsetNeedsPositions: features measured at fewer positions than there are of them are zipped.
+// TestSubsetNeedsPositions: features measured at fewer positions than one model has of them are zipped.
 func TestSubsetNeedsPositions(t *testing.T) {
 	p, src := pairOf(t, "mlp", "a", "b")
 	trunk := findTrunk(t, p, merge.Cut{})
