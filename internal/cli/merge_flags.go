@@ -240,6 +240,9 @@ func (f *mergeFlags) withoutData(s *transform.Settings, refitGiven bool) error {
 	case s.Refit == "ls":
 		s.Refit = "repair"
 	}
+	if s.Match == "subset" && f.match == "" {
+		s.Match = "zip" // what explains a feature is seen on data only
+	}
 	s.DataFree = true
 	return nil
 }
