@@ -108,4 +108,6 @@ func (s Settings) check() error {
 
 // AnyWidth reports whether the matching can give a space another width than the sources': only one that joins any
 // number of features can.
-func (s Settings) AnyWidth() bool { return s.Match == "zip" || s.Match == "subset" || s.Match == "halves" }
+func (s Settings) AnyWidth() bool {
+	return s.Match == "zip" || s.Match == "subset" || s.Match == "halves"
+}
