@@ -124,6 +124,19 @@ func TestSubsetBeatsZip(t *testing.T) {
 	}
 }
 
+// TestSubsetRefusesWeights: weights that would not count are an error.
+func TestSubsetRefusesWeights(t *testing.T) {
+	p, src := pairOf(t, "mlp", "a", "b")
+	if err := p.Weigh(map[string]float64{"a": 5}); err != nil {
+		t.Fatal(err)
+	}
+	s := preset(t, "best")
+	s.Match = "subset"
+	if _, err := p.Merge(context.Background(), engine(t), src, transform.Options{Settings: s}); err == nil || fault.As(err).Code != "bad_flag" {
+		t.Errorf("got %v, want bad_flag", err)
+	}
+}
+
 // TestSubsetNeedsPositions: features measured at fewer positions than one model has of them are zipped.
 func TestSubsetNeedsPositions(t *testing.T) {
 	p, src := pairOf(t, "mlp", "a", "b")
@@ -133,6 +146,7 @@ func TestSubsetNeedsPositions(t *testing.T) {
 		t.Fatal(err)
 	}
 	zip, subset := preset(t, "zip"), preset(t, "best")
+	subset.Match = "subset"
 	for _, positions := range []float64{10, 1000} {
 		for _, sp := range trunk.Analysis.Spaces {
 			stats.Space(sp).N = positions

@@ -26,7 +26,7 @@ type Settings struct {
 
 // presets are the methods, each a point on the three axes.
 var presets = map[string]Settings{
-	"best":     {Match: "subset", Represent: "mean", Refit: "ls", Alpha: 0.3, Beta: 1},
+	"best":     {Match: "zip", Represent: "mean", Refit: "ls", Alpha: 0.3, Beta: 1},
 	"average":  {Match: "identity", Represent: "mean", Refit: "none"},
 	"permute":  {Match: "permute", Represent: "mean", Refit: "repair"},
 	"zip":      {Match: "zip", Represent: "mean", Refit: "repair", Alpha: 0.3, Beta: 1},

@@ -240,8 +240,8 @@ func (f *mergeFlags) withoutData(s *transform.Settings, refitGiven bool) error {
 	case s.Refit == "ls":
 		s.Refit = "repair"
 	}
-	if s.Match == "subset" && f.match == "" {
-		s.Match = "zip" // what explains a feature is seen on data only
+	if s.Match == "subset" {
+		return usage("needs_data", "--match subset needs data: what explains a feature is seen on data only").WithHint("use --match zip with --data-free")
 	}
 	s.DataFree = true
 	return nil
