@@ -20,7 +20,7 @@ const budgetSteps = 12
 // fault.Unsupported where even the narrowest model is dearer.
 func (p *Prepared) planWidths(t *merge.Trunk, budget float64, rename map[string]string) (map[*space.Space]int, error) {
 	var total float64
-	for _, m := range p.Sources.Models {
+	for _, m := range p.Sources.Base().Models {
 		c, err := cost.AtBatch(m.Model, 1)
 		if err != nil {
 			return nil, err

@@ -36,7 +36,7 @@ func (p *Prepared) Widest() (*merge.Trunk, error) {
 
 // Shares counts what a trunk holds of the first model.
 func (p *Prepared) Shares(t *merge.Trunk) (Shares, error) {
-	c, err := cost.AtBatch(p.Sources.Models[0].Model, 1)
+	c, err := cost.AtBatch(p.Sources.Base().Models[0].Model, 1)
 	if err != nil {
 		return Shares{}, err
 	}
@@ -45,7 +45,7 @@ func (p *Prepared) Shares(t *merge.Trunk) (Shares, error) {
 
 func (p *Prepared) shares(t *merge.Trunk, c cost.Report) Shares {
 	var flops, params int64
-	for _, n := range t.Nodes0(p.Sources) {
+	for _, n := range t.Common(p.Sources) {
 		node, _ := c.Node(n)
 		flops, params = flops+node.FLOPs, params+node.Params
 	}
@@ -66,7 +66,7 @@ func (p *Prepared) Cuts() ([]CutInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := cost.AtBatch(p.Sources.Models[0].Model, 1)
+	c, err := cost.AtBatch(p.Sources.Base().Models[0].Model, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +141,8 @@ func (p *Prepared) SharedLine(t *merge.Trunk) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	line := fmt.Sprintf("shared trunk: %s %% of FLOPs, %d of %d nodes, %d spaces", percent(s.FLOPs), len(t.Groups),
-		len(p.Sources.Models[0].Index.Order), len(t.Analysis.Spaces))
+	line := fmt.Sprintf("shared trunk: %s %% of FLOPs, %d of %d nodes, %d spaces", percent(s.FLOPs), len(t.Common(p.Sources)),
+		len(p.Sources.Base().Models[0].Index.Order), len(t.Analysis.Spaces))
 	if len(t.Ends) > 0 {
 		line += fmt.Sprintf("; ends at %s because %s", t.Ends[0].Node, t.Ends[0].Why)
 	}

@@ -31,6 +31,9 @@ func (p *Prepared) Origin() (Origin, error) {
 	var total dot
 	bySpace := map[*space.Space]*dot{}
 	for _, nodes := range p.Sources.Pairing.Nodes {
+		if p.Sources.OwnPrefix(nodes[0]) {
+			continue
+		}
 		for slot, name := range nodes[0].GetInput() {
 			t := p.Sources.Models[0].Index.Initializer(name)
 			if t == nil || !onnx.DType(t.GetDataType()).IsFloat() {
@@ -123,7 +126,7 @@ func (p *Prepared) compareWeights(name string, counts bool) (d dot, same bool, n
 }
 
 func (p *Prepared) weights(i int, name string) ([]float64, error) {
-	t, err := onnx.TensorOf(p.Sources.Models[i].Index.Initializer(name))
+	t, err := onnx.TensorOf(p.Sources.Weight(i, name))
 	if err != nil {
 		return nil, err
 	}

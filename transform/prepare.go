@@ -2,8 +2,10 @@ package transform
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -17,8 +19,10 @@ import (
 // Prepared is the sources in their common form, paired and analysed: what inspect shows and every merge
 // starts from.
 type Prepared struct {
-	Originals []*onnx.Model // the sources, perhaps with a batch that was freed
+	Originals []*onnx.Model // the sources, perhaps with a batch that was freed or a normalisation in front
 	Files     []*onnx.Model // the sources as loaded
+	normalize map[string]Normalization
+	joined    *Prepared // the same with all prefixes in the models, where p is without
 	Sources   *merge.Sources
 	Log       []rewrite.Log // what canonicalisation did to each
 	// Precision is that of the sources, in which the merged model is written; Sources are in float32.
@@ -32,6 +36,8 @@ type PrepareOptions struct {
 	Heads    []string                     // one per model; nil: from the file names
 	MapInput map[string]map[string]string // head → its input → the first model's input
 	Files    []*onnx.Model                // the models as loaded, where they were changed since; nil: as they are
+	// Normalize says what a head's source wants done to its data, outside of its file. All then take raw data.
+	Normalize map[string]Normalization
 }
 
 // Prepare brings models to their common form, finds shapes, pairs nodes and analyses spaces. Errors name
@@ -41,10 +47,14 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Prepared{Originals: models, Files: models}
+	p := &Prepared{Originals: models, Files: models, normalize: o.Normalize}
 	if o.Files != nil {
 		p.Files = o.Files
 	}
+	if p.Originals, err = normalizeAll(models, heads, o.Normalize); err != nil {
+		return nil, err
+	}
+	models = p.Originals
 	var sources []*merge.Source
 	opset := highestOpset(models)
 	for i, m := range models {
@@ -80,6 +90,28 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 	}
 	p.Sources, err = merge.NewSources(sources, po)
 	return p, err
+}
+
+// normalizeAll wraps the models that want their data normalised outside of their files.
+func normalizeAll(models []*onnx.Model, heads []string, normalize map[string]Normalization) ([]*onnx.Model, error) {
+	for _, head := range slices.Sorted(maps.Keys(normalize)) {
+		if !slices.Contains(heads, head) {
+			return nil, fault.New(fault.Usage, "unknown_head", "there is no head %q to normalise for", head).
+				WithHint("heads: %s", strings.Join(heads, ", "))
+		}
+	}
+	out := slices.Clone(models)
+	for i, m := range models {
+		n, ok := normalize[heads[i]]
+		if !ok {
+			continue
+		}
+		var err error
+		if out[i], err = Normalize(m, n); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 func prepareOne(m *onnx.Model, head string, opset int64) (s *merge.Source, log rewrite.Log, p rewrite.Precision, err error) {

@@ -28,6 +28,9 @@ type Report struct {
 	Seconds  map[string]float64 `json:"seconds"`        // by stage
 	// Operators are those of the merged file that no source has.
 	Operators []string `json:"added_operators,omitempty"`
+
+	// Prefixes are what each source does to its inputs by itself, before the first node that is merged.
+	Prefixes []PrefixReport `json:"prefixes,omitempty"`
 }
 
 // HeadReport is one source.
@@ -97,7 +100,7 @@ func (r *run) report(res *Result, size cost.Report) error {
 	rep := &res.Report
 	rep.Shared, rep.Seconds = shared, r.clock
 	rep.Trunk = TrunkReport{
-		Nodes: len(res.Trunk.Groups), FLOPsShare: shares.FLOPs, ParamsShare: shares.Params,
+		Nodes: len(res.Trunk.Common(r.p.Sources)), FLOPsShare: shares.FLOPs, ParamsShare: shares.Params,
 		Exact: res.Trunk.Exact, Gathers: res.Merged.Gathers,
 	}
 	for _, e := range res.Trunk.Ends {
@@ -116,6 +119,9 @@ func (r *run) report(res *Result, size cost.Report) error {
 	}
 	rep.Mask = r.o.Mask
 	r.reportSpaces(rep)
+	if rep.Prefixes, err = r.p.PrefixReports(res.Model); err != nil {
+		return err
+	}
 	rep.Operators = r.addedOperators(res.Model)
 	return r.reportCost(rep, size)
 }
@@ -149,7 +155,7 @@ func (r *run) reportSpaces(rep *Report) {
 func (r *run) reportCost(rep *Report, size cost.Report) error {
 	c := &rep.Cost
 	c.Params, c.FLOPs = size.Params, size.FLOPs
-	for _, m := range r.p.Sources.Models {
+	for _, m := range r.p.Sources.Base().Models {
 		s, err := cost.AtBatch(m.Model, 1)
 		if err != nil {
 			return err
@@ -185,6 +191,9 @@ func (p *Prepared) describe(m *onnx.Model, merged *merge.Merged, t *merge.Trunk,
 	for _, h := range p.Heads() {
 		heads = append(heads, h.Name)
 		if err := p.describeHead(m, merged, h); err != nil {
+			return err
+		}
+		if err := p.describeNormalization(m, h); err != nil {
 			return err
 		}
 	}

@@ -54,14 +54,30 @@ const HeldOut = 10
 // NeedsData reports whether a merge with these options needs calibration data: not where nothing has to be
 // matched, as for models of common origin.
 func (p *Prepared) NeedsData(o Options) (bool, error) {
-	t, err := p.trunk(o)
+	p, t, err := p.trunk(o)
 	if err != nil {
 		return false, err
 	}
 	return o.needsData() && !t.Exact && !o.DataFree, nil
 }
 
-func (p *Prepared) trunk(o Options) (*merge.Trunk, error) {
+// trunk finds what a merge with these options shares, and the models that it shares it of: with all prefixes where the
+// trunk reaches the nodes that join them, else as they are.
+func (p *Prepared) trunk(o Options) (*Prepared, *merge.Trunk, error) {
+	if p.joined != nil {
+		p = p.joined
+	}
+	t, err := p.cut(o)
+	if o.Match != "none" && (err != nil || t.ReachesStems(p.Sources)) {
+		return p, t, err
+	}
+	p = p.base()
+	t, err = p.cut(o)
+	return p, t, err
+}
+
+// cut is the trunk of p's models.
+func (p *Prepared) cut(o Options) (*merge.Trunk, error) {
 	if o.Match == "none" {
 		return merge.FindTrunk(p.Sources, merge.Cut{None: true})
 	}
@@ -71,6 +87,16 @@ func (p *Prepared) trunk(o Options) (*merge.Trunk, error) {
 	}
 	cut.Distinct = o.Budget > 0
 	return merge.FindTrunk(p.Sources, cut)
+}
+
+// base is p without the others' prefixes in the models.
+func (p *Prepared) base() *Prepared {
+	if p.Sources.Prefixes == nil {
+		return p
+	}
+	b := *p
+	b.Sources, b.joined = p.Sources.Base(), p
+	return &b
 }
 
 // Merge makes one model of the prepared ones. src is unlabelled calibration data; it may be nil where
@@ -113,7 +139,7 @@ type run struct {
 
 func (r *run) merge(ctx context.Context) (*Result, error) {
 	var err error
-	if r.trunk, err = r.p.trunk(r.o); err != nil {
+	if r.p, r.trunk, err = r.p.trunk(r.o); err != nil {
 		return nil, err
 	}
 	if len(r.trunk.Groups) == 0 && r.o.Match != "none" {

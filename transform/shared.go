@@ -31,7 +31,7 @@ func (p *Prepared) Share(ctx context.Context, e calibrate.Engine, src calibrate.
 	passes := map[int]*pass{} // by number of samples
 	var order []*pass
 	for _, o := range options {
-		t, err := p.trunk(o)
+		q, t, err := p.trunk(o)
 		if err != nil || !o.needsData() || t.Exact {
 			continue
 		}
@@ -44,7 +44,7 @@ func (p *Prepared) Share(ctx context.Context, e calibrate.Engine, src calibrate.
 			one = &pass{src: samples, o: o.capture(), seen: map[string]bool{}}
 			passes[samples.Samples()], order = one, append(order, one)
 		}
-		one.add(tapper{p.Sources, t, side}.taps(o.measuresNodes(), o.measuresPlaces()))
+		one.add(tapper{q.Sources, t, side}.taps(o.measuresNodes(), o.measuresPlaces()))
 	}
 	for _, one := range order {
 		if _, err := s.capture(ctx, e, side.Model, one.taps, one.src, one.o); err != nil {

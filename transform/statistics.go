@@ -135,11 +135,12 @@ func addCorrelations(all []*calibrate.Moments) *calibrate.Moments {
 }
 
 // SideBySide is the sources in one graph that shares the inputs: the ensemble. rename is that of
-// merge.Options.
+// merge.Options. Each has its own prefix only.
 func (p *Prepared) SideBySide(rename map[string]string) (*merge.Merged, error) {
-	t, err := merge.FindTrunk(p.Sources, merge.Cut{None: true})
+	base := p.Sources.Base()
+	t, err := merge.FindTrunk(base, merge.Cut{None: true})
 	if err != nil {
 		return nil, err
 	}
-	return merge.Build(p.Sources, t, nil, merge.Options{Rename: rename})
+	return merge.Build(base, t, nil, merge.Options{Rename: rename})
 }

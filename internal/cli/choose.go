@@ -524,7 +524,7 @@ func (c *choosing) take(m *merging, t *tried) error {
 	c.report.Chosen = t
 	m.o.Settings, m.o.Until = t.candidate.Settings, t.candidate.Cut.Until
 	var err error
-	if m.trunk, err = m.p.Trunk(m.o); err != nil {
+	if m.p, m.trunk, err = m.p.Trunk(m.o); err != nil {
 		return err
 	}
 	if m.result.Shared, err = m.p.SharedLine(m.trunk); err != nil {

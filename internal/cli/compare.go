@@ -21,6 +21,7 @@ type compareFlags struct {
 	engineName string
 	atol, rtol []string
 	data       []string
+	normalize  []string
 	dataset    dataFlags
 	seed       uint64
 	engine     engineFlags
@@ -72,6 +73,7 @@ everything in a second engine that shares no code with ONNX Runtime.`,
 		s.IntVar(&f.dataset.samples, "samples", 0, "`N`: samples (default: all of --data, or 64 random ones)")
 		s.Uint64Var(&f.seed, "seed", 0, "`N`: seed of random inputs (default: 0)")
 		f.dataset.define(s)
+		defineNormalize(s, &f.normalize)
 	})
 	a.addGroup(cmd, "Machine", f.engine.define)
 	complete(cmd, "engine", "ort", "go")
@@ -88,7 +90,11 @@ func (a *app) compare(ctx context.Context, files []string, f *compareFlags) erro
 		return err
 	}
 	s := subjects[0]
-	sources, err := a.matchSources(s, files[1:], "source")
+	normalize, err := normalizeFor(f.normalize, s.names())
+	if err != nil {
+		return err
+	}
+	sources, err := a.matchSources(s, files[1:], "source", normalize)
 	if err != nil {
 		return err
 	}

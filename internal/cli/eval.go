@@ -7,6 +7,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/eval"
 	"github.com/onnx-zip/onnx-zip/internal/data"
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -14,6 +15,7 @@ import (
 // evalFlags are the flags of eval.
 type evalFlags struct {
 	test, data, classes, sources []string
+	normalize                    []string
 	dataset                      dataFlags
 	engine                       engineFlags
 	latency                      bool
@@ -68,6 +70,7 @@ saves memory only and the other heads cost time.`,
 		s.StringArrayVar(&f.sources, "source", nil, "`[HEAD=]FILE`: a model that a head came from (repeat)")
 		s.IntVar(&f.dataset.samples, "samples", 0, "`N`: use so many of --data (default: all)")
 		f.dataset.define(s)
+		defineNormalize(s, &f.normalize)
 	})
 	a.addGroup(cmd, "Latency", func(s *pflag.FlagSet) {
 		s.BoolVar(&f.latency, "latency", false, "measure it")
@@ -91,6 +94,9 @@ func (a *app) eval(ctx context.Context, files []string, f *evalFlags) error {
 		return err
 	}
 	e := &evaluation{a: a, f: f, subjects: subjects}
+	if err := e.normalizePlain(); err != nil {
+		return err
+	}
 	sets := &datasets{a: a, flags: f.dataset}
 	defer sets.Close()
 	if err := e.readData(sets); err != nil {
@@ -144,12 +150,14 @@ type evaluation struct {
 	subjects []subject
 	scorer   scorer
 	plain    data.Source // what agreement is measured on
-	result   evalResult
-	timed    bool // a merged file was timed against its sources
+	// normalize says what heads' sources, and plain models of that name, want done to the data.
+	normalize map[string]transform.Normalization
+	result    evalResult
+	timed     bool // a merged file was timed against its sources
 }
 
-// readData opens the files for the first model's inputs.
-func (e *evaluation) readData(sets *datasets) error {
+// heads are the names of all models' heads, each once.
+func (e *evaluation) heads() []string {
 	var heads []string
 	for _, s := range e.subjects {
 		for _, h := range s.names() {
@@ -158,6 +166,28 @@ func (e *evaluation) readData(sets *datasets) error {
 			}
 		}
 	}
+	return heads
+}
+
+// normalizePlain puts what --normalize says in front of plain models. A merged file has it inside.
+func (e *evaluation) normalizePlain() (err error) {
+	if e.normalize, err = normalizeFor(e.f.normalize, e.heads()); err != nil {
+		return err
+	}
+	for i := range e.subjects {
+		s := &e.subjects[i]
+		if n, ok := e.normalize[s.heads[0].name]; ok && !s.merged {
+			if s.model, err = transform.Normalize(s.model, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readData opens the files for the first model's inputs.
+func (e *evaluation) readData(sets *datasets) error {
+	heads := e.heads()
 	var err error
 	if sets.inputs, err = data.Inputs(e.subjects[0].model); err != nil {
 		return err
@@ -198,7 +228,7 @@ func (e *evaluation) judge(ctx context.Context, s subject) error {
 	}
 	var sources []source
 	if s.merged {
-		if sources, err = e.a.matchSources(s, e.f.sources, "source"); err != nil {
+		if sources, err = e.a.matchSources(s, e.f.sources, "source", e.normalize); err != nil {
 			return err
 		}
 	}

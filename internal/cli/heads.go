@@ -69,8 +69,9 @@ func stemName(file string) string {
 }
 
 // matchSources finds the head of each source file: as named (HEAD=FILE), else by the hash in the merged
-// file's metadata, by the file's name, or by the order where there is one file for each head.
-func (a *app) matchSources(s subject, files []string, flag string) ([]source, error) {
+// file's metadata, by the file's name, or by the order where there is one file for each head. Sources whose data were
+// normalised outside of their files get that normalisation in front: as given, else as the merged file records it.
+func (a *app) matchSources(s subject, files []string, flag string, normalize map[string]transform.Normalization) ([]source, error) {
 	out := map[string]source{}
 	for i, value := range files {
 		h, err := optionalHead(flag, value, s.names())
@@ -89,6 +90,9 @@ func (a *app) matchSources(s subject, files []string, flag string) ([]source, er
 		if _, twice := out[h.Head]; twice {
 			return nil, usage("same_head", "two sources for head %s", h.Head).InFile(h.Rest).WithHint("write HEAD=FILE for each")
 		}
+		if m, err = a.normalized(s.model, m, h.Head, normalize); err != nil {
+			return nil, err
+		}
 		if out[h.Head], err = sourceFor(s, m, h.Head); err != nil {
 			return nil, err
 		}
@@ -100,6 +104,22 @@ func (a *app) matchSources(s subject, files []string, flag string) ([]source, er
 		}
 	}
 	return list, nil
+}
+
+// normalized puts in front of a head's source what normalises its data, where something does.
+func (a *app) normalized(merged, m *onnx.Model, head string, given map[string]transform.Normalization) (*onnx.Model, error) {
+	n, ok := given[head]
+	if !ok {
+		var err error
+		if n, ok, err = recordedNormalization(merged, head); err != nil {
+			return nil, fault.As(err).InFile(merged.File)
+		}
+	}
+	if !ok {
+		return m, nil
+	}
+	a.info("%s is given (x - mean) / std, %s", head, n)
+	return transform.Normalize(m, n)
 }
 
 func guessHead(s subject, m *onnx.Model, i, files int) (string, error) {

@@ -13,23 +13,26 @@ import (
 
 // inspection is the result of inspect.
 type inspection struct {
-	Shared     string              `json:"shared"`
-	Models     []modelInfo         `json:"models"`
-	Shares     transform.Shares    `json:"shares"`
-	Spaces     []spaceInfo         `json:"spaces"`
-	Ends       []endInfo           `json:"ends"` // where the trunk ends
-	Cuts       []transform.CutInfo `json:"cuts"`
-	Difference *difference         `json:"first_difference"`
-	Origin     *transform.Origin   `json:"origin,omitempty"`
-	Exact      bool                `json:"exact"` // the shared trunk is bit-identical: merging loses nothing
-	Proofs     []proofRow          `json:"proofs,omitempty"`
-	Picture    string              `json:"svg,omitempty"` // the file that was drawn
+	Shared string           `json:"shared"`
+	Models []modelInfo      `json:"models"`
+	Shares transform.Shares `json:"shares"`
+	// Prefixes are what each model does to its inputs by itself, before the trunk.
+	Prefixes   []transform.PrefixReport `json:"prefixes,omitempty"`
+	Spaces     []spaceInfo              `json:"spaces"`
+	Ends       []endInfo                `json:"ends"` // where the trunk ends
+	Cuts       []transform.CutInfo      `json:"cuts"`
+	Difference *difference              `json:"first_difference"`
+	Origin     *transform.Origin        `json:"origin,omitempty"`
+	Exact      bool                     `json:"exact"` // the shared trunk is bit-identical: merging loses nothing
+	Proofs     []proofRow               `json:"proofs,omitempty"`
+	Picture    string                   `json:"svg,omitempty"` // the file that was drawn
 }
 
 // inspectFlags are the flags of inspect.
 type inspectFlags struct {
 	heads, mapInput []string
 	inputShape      []string
+	normalize       []string
 	svg             string
 	force, verify   bool
 	data            []string
@@ -82,7 +85,9 @@ func (a *app) inspectCommand() *cobra.Command {
 		Long: `Shows how much of the models can be shared, their feature spaces (sets of axes
 that belong together) with what a merge may do to each, the cuts that
 merge --until takes, where the models first differ, and whether they stem from
-one checkpoint. Of a merged file it shows how it was made. Needs no data.
+one checkpoint. What models do to their inputs before the first node that mixes
+all features by weights (normalise, resize) may differ: each keeps its own. Of a
+merged file it shows how it was made. Needs no data.
 
   zip      features may be averaged and duplicated
   permute  features may be reordered only
@@ -97,7 +102,10 @@ the exit code is 8 and the space that breaks it is named where one was found.`,
 		Args: atLeast(1, "onnx-zip inspect a.onnx b.onnx"), ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, files []string) error { return a.inspect(cmd, files, f) },
 	}
-	a.addGroup(cmd, "Names", func(s *pflag.FlagSet) { defineNames(s, &f.heads, &f.mapInput) })
+	a.addGroup(cmd, "Names", func(s *pflag.FlagSet) {
+		defineNames(s, &f.heads, &f.mapInput)
+		defineNormalize(s, &f.normalize)
+	})
 	a.addGroup(cmd, "Shapes", func(s *pflag.FlagSet) { defineInputShape(s, &f.inputShape) })
 	a.addGroup(cmd, "Picture", func(s *pflag.FlagSet) {
 		s.StringVar(&f.svg, "svg", "", "`FILE.svg`: draw the first model's graph with its spaces coloured")
@@ -130,7 +138,7 @@ func (a *app) inspect(cmd *cobra.Command, files []string, f *inspectFlags) error
 	if err := f.checkSVG(files); err != nil {
 		return err
 	}
-	p, err := a.prepare(files, f.heads, f.mapInput, f.reshape)
+	p, err := a.prepare(files, f.heads, f.mapInput, f.normalize, f.reshape)
 	if err != nil {
 		return err
 	}
@@ -168,8 +176,12 @@ func (f *inspectFlags) reshape(models []*onnx.Model, o transform.PrepareOptions)
 }
 
 // prepare loads models, changes them, and brings them into their common form.
-func (a *app) prepare(files, heads, mapInput []string, change changer) (*transform.Prepared, error) {
+func (a *app) prepare(files, heads, mapInput, normalize []string, change changer) (*transform.Prepared, error) {
 	mapped, err := parseMapInput(mapInput)
+	if err != nil {
+		return nil, err
+	}
+	normalized, err := parseNormalize(normalize)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +189,7 @@ func (a *app) prepare(files, heads, mapInput []string, change changer) (*transfo
 	if err != nil {
 		return nil, err
 	}
-	o := transform.PrepareOptions{Heads: heads, MapInput: mapped, Files: models}
+	o := transform.PrepareOptions{Heads: heads, MapInput: mapped, Files: models, Normalize: normalized}
 	if models, err = change(models, o); err != nil {
 		return nil, err
 	}
@@ -212,6 +224,9 @@ func inspectionOf(p *transform.Prepared, t *merge.Trunk) (*inspection, error) {
 		return nil, err
 	}
 	if in.Shares, err = p.Shares(t); err != nil {
+		return nil, err
+	}
+	if in.Prefixes, err = p.PrefixReports(nil); err != nil {
 		return nil, err
 	}
 	cuts, err := p.Cuts()

@@ -12,6 +12,7 @@ import (
 
 func (a *app) printInspection(in *inspection) {
 	a.printf("%s\n", in.Shared)
+	a.showPrefixes(in.Prefixes)
 	for _, m := range in.Models {
 		a.printModel(m)
 	}

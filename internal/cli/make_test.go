@@ -12,6 +12,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/internal/ortlib"
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -19,6 +20,7 @@ import (
 //
 //	quantised    a model with QuantizeLinear and DequantizeLinear
 //	pinned       a model of an operator that nobody knows
+//	behind       the VGG b behind a normalisation of (x + 0.5) / 0.5
 //	wide         a model whose input has another shape than the test models'
 //	oldlib       ONNX Runtime, as release 1.17.0
 //	empty nan few nhwc bytes other    data for the test models: (0,1,28,28), a NaN, 8 samples, channels
@@ -32,6 +34,15 @@ func makeFile(kind, path string) error {
 	case "pinned":
 		return saveModel(path, 4, onnx.NewNode("MatMul", "weights", []string{"x", "w"}, []string{"features"}),
 			onnx.NewNode("Det", "strange", []string{"features"}, []string{"y"}))
+	case "behind":
+		m, err := onnx.Load(os.Getenv("MODELS") + "/fmnist_vgg_b.onnx")
+		if err != nil {
+			return err
+		}
+		if m, err = transform.Normalize(m, transform.Normalization{Mean: []float64{-0.5}, Std: []float64{0.5}}); err != nil {
+			return err
+		}
+		return onnx.Save(m, path, onnx.SaveOptions{})
 	case "wide":
 		return saveModel(path, 8, onnx.NewNode("Relu", "relu", []string{"x"}, []string{"y"}))
 	case "oldlib":

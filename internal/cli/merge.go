@@ -79,6 +79,9 @@ type mergeResult struct {
 	FileSHA256 string             `json:"file_sha256,omitempty"`
 	DryRun     bool               `json:"dry_run,omitempty"`
 	Seconds    map[string]float64 `json:"seconds"`
+
+	// Prefixes are what each source does to its inputs by itself.
+	Prefixes []transform.PrefixReport `json:"prefixes,omitempty"`
 }
 
 // checkFlags refuses what no model can mend, before any work is done.
@@ -190,7 +193,7 @@ func (m *merging) timed(stage string, f func() error) error {
 // prepare loads and pairs the models, and says what they share.
 func (m *merging) prepare(ctx context.Context) error {
 	var err error
-	if m.p, err = m.a.prepare(m.files, m.f.heads, m.f.mapInput, m.change(ctx)); err != nil {
+	if m.p, err = m.a.prepare(m.files, m.f.heads, m.f.mapInput, m.f.normalize, m.change(ctx)); err != nil {
 		return err
 	}
 	heads := headsOf(m.p)
@@ -215,7 +218,7 @@ func (m *merging) prepare(ctx context.Context) error {
 	if m.sources, err = sourcesOf(m.p, m.scorer.classes); err != nil {
 		return err
 	}
-	if m.trunk, err = m.p.Trunk(m.o); err != nil {
+	if m.p, m.trunk, err = m.p.Trunk(m.o); err != nil {
 		return err
 	}
 	o := m.o
@@ -254,7 +257,11 @@ func (m *merging) showShared() error {
 		return err
 	}
 	m.result.NeedsData = m.needsData
+	if m.result.Prefixes, err = m.p.PrefixReports(nil); err != nil {
+		return err
+	}
 	m.a.printf("%s\n", m.result.Shared)
+	m.a.showPrefixes(m.result.Prefixes)
 	m.showBatch()
 	m.a.paragraph("%s", settingsLine(m.o.Settings))
 	if m.f.gates.minShared != nil {

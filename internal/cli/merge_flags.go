@@ -19,6 +19,7 @@ type mergeFlags struct {
 	dataset              dataFlags
 	heads, rename        []string
 	mapInput             []string
+	normalize            []string
 	weight               []string
 	inputShape           []string
 	method, until        string
@@ -135,6 +136,7 @@ func (f *mergeFlags) defineData(s *pflag.FlagSet) {
 	s.StringArrayVar(&f.classes, "classes", nil, "`HEAD=LIST`: the class of each of its outputs, as a=0,3,4 or a=@FILE (repeat)")
 	s.StringVar(&f.mask, "mask", "", "`NAME`: the input [samples, tokens] whose zeros mark tokens that count in no statistics (default: found by its use in attention; none: every token counts)")
 	f.dataset.define(s)
+	defineNormalize(s, &f.normalize)
 }
 
 func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {

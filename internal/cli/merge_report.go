@@ -161,7 +161,7 @@ func (m *merging) pageNetworks(p *report.Page) error {
 	if m.res != nil {
 		trunk = m.res.Trunk
 	}
-	for i, src := range m.p.Sources.Models {
+	for i, src := range m.p.Sources.Base().Models {
 		c, err := cost.AtBatch(src.Model, 1)
 		if err != nil {
 			return err
@@ -172,7 +172,7 @@ func (m *merging) pageNetworks(p *report.Page) error {
 		for _, node := range src.Index.Order {
 			one, _ := c.Node(node)
 			n.Cells = append(n.Cells, report.Cell{
-				Name: one.Name, Op: one.Op, FLOPs: one.FLOPs, Params: one.Params, Shared: trunk.Has(m.p.Sources, node), End: ends[node],
+				Name: one.Name, Op: one.Op, FLOPs: one.FLOPs, Params: one.Params, Shared: trunk.Shares(m.p.Sources, i, node), End: ends[node],
 			})
 		}
 		p.Networks = append(p.Networks, n)

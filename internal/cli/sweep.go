@@ -103,7 +103,7 @@ func (w *sweeping) run(ctx context.Context) error {
 // prepare loads and pairs the models and lists the candidates.
 func (w *sweeping) prepare(ctx context.Context) error {
 	var err error
-	if w.p, err = w.a.prepare(w.files, w.f.heads, w.f.mapInput, w.change(ctx)); err != nil {
+	if w.p, err = w.a.prepare(w.files, w.f.heads, w.f.mapInput, w.f.normalize, w.change(ctx)); err != nil {
 		return err
 	}
 	heads := headNames(w.p)
@@ -113,7 +113,7 @@ func (w *sweeping) prepare(ctx context.Context) error {
 	if w.sources, err = sourcesOf(w.p, w.scorer.classes); err != nil {
 		return err
 	}
-	if w.trunk, err = w.p.Trunk(transform.Options{}); err != nil {
+	if _, w.trunk, err = w.p.Trunk(transform.Options{}); err != nil {
 		return err
 	}
 	if w.out.Shared, err = w.p.SharedLine(w.trunk); err != nil {
@@ -171,11 +171,11 @@ func (w *sweeping) cuts() ([]sweep.Cut, error) {
 			cuts = sweep.ChooseCuts(valid, shares.FLOPs, autoCuts)
 		case "full":
 		default:
-			t, err := w.p.Trunk(transform.Options{Until: until})
+			p, t, err := w.p.Trunk(transform.Options{Until: until})
 			if err != nil {
 				return nil, err
 			}
-			s, err := w.p.Shares(t)
+			s, err := p.Shares(t)
 			if err != nil {
 				return nil, err
 			}
@@ -242,7 +242,7 @@ func (w *sweeping) hashAll() error {
 		}
 		files = append(files, "test "+t.head, sum)
 	}
-	common := []any{w.a.doc.Version, w.engine.Name(), files, headNames(w.p), w.f.mapInput, w.scorer.classes, w.f.dataset.options(), w.f.dataset.samples,
+	common := []any{w.a.doc.Version, w.engine.Name(), files, headNames(w.p), w.f.mapInput, w.f.normalize, w.scorer.classes, w.f.dataset.options(), w.f.dataset.samples,
 		w.f.mask, w.f.seed, w.f.engine.batch, w.f.score.command, w.f.score.key, w.f.score.goal}
 	for _, c := range w.candidates {
 		key, err := sweep.Key(append(common, c.Settings, c.Cut.At)...)
@@ -301,7 +301,7 @@ func (w *sweeping) addSources(ctx context.Context) error {
 	}
 	var rows []sweep.Row
 	var params, flops int64
-	for _, m := range w.p.Sources.Models {
+	for _, m := range w.p.Sources.Base().Models {
 		c, err := cost.AtBatch(m.Model, 1)
 		if err != nil {
 			return err

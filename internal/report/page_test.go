@@ -63,6 +63,7 @@ func full(name string) *report.Page {
 		Networks: []report.Network{{Head: name, Cells: []report.Cell{{Name: name, Op: name, FLOPs: 9, Shared: true}, {Name: name, Op: "Gemm", End: 1}}}},
 		Merge: &transform.Report{
 			Trunk:    transform.TrunkReport{Nodes: 1, FLOPsShare: 0.9999, ParamsShare: 0.5, Ends: []transform.EndReport{{Node: name, Why: "an end of " + name}}},
+			Prefixes: []transform.PrefixReport{{Heads: []string{name, name}, Nodes: []string{name, name}, FLOPs: 1568}},
 			Spaces:   []transform.SpaceReport{{Name: name, Dim: 32, Width: 40, Mode: "zip", Why: name, Across: 20, Within: 15, Alone: 5}},
 			Cost:     transform.CostReport{Params: 1082442, EnsembleParams: 2163594, ParamsRatio: 0.5003, FLOPs: 7, EnsembleFLOPs: 14, FLOPsRatio: 0.5},
 			HeldOut:  judgement,

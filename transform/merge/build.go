@@ -61,7 +61,10 @@ func Build(s *Sources, t *Trunk, as Assignments, o Options) (*Merged, error) {
 	if _, err := onnx.NewIndex(b.graph); err != nil {
 		return nil, fault.Wrap(fault.Internal, "invalid_merge", err, "the merged graph is invalid")
 	}
-	return b.out, b.checkShapes()
+	if err := b.checkShapes(); err != nil {
+		return nil, err
+	}
+	return b.out, b.dropUnread()
 }
 
 // builder is the state of one Build.

@@ -62,7 +62,9 @@ func (t *Trunk) readOutside(s *Sources, i int, value string) (read, gathers bool
 func (t *Trunk) Values(s *Sources) []string {
 	var out []string
 	for _, k := range t.Groups {
-		out = append(out, s.Pairing.Nodes[k][0].GetOutput()[0])
+		if n := s.Pairing.Nodes[k][0]; !s.OwnPrefix(n) {
+			out = append(out, n.GetOutput()[0])
+		}
 	}
 	return out
 }

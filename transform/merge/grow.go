@@ -14,8 +14,9 @@ import (
 // their own order and ask for nothing. So each node is judged by the spaces of the trunk alone, up to and with itself.
 func (t *Trunk) grow(s *Sources) {
 	g := &grower{s: s, t: t, blocked: map[int]string{}, equal: map[string]bool{}}
-	for k := range s.Pairing.Nodes {
-		t.identical[k] = !t.distinct && t.isIdentical(s, k)
+	prefix := prefixOf(s.Models[0])
+	for k, nodes := range s.Pairing.Nodes {
+		t.identical[k] = (!t.distinct || prefix[nodes[0]]) && t.isIdentical(s, k) // no width changes in a prefix
 	}
 	finals := s.finals(t.identical)
 	for k := range s.Pairing.Nodes {

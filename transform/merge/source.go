@@ -22,6 +22,10 @@ type Sources struct {
 	// Full is the analysis of the whole models, as if all of them were shared. A trunk has spaces of its own: what
 	// a reader in the heads asks for holds here, but not there.
 	Full *space.Analysis
+	// Prefixes is set where models keep what they do to their inputs: the models then compute all prefixes.
+	Prefixes *Prefixes
+
+	noPrefix string // why prefixes that differ end the trunk
 }
 
 // NewSources pairs and analyses canonical models.
@@ -34,9 +38,13 @@ func NewSources(models []*Source, o pair.Options) (*Sources, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sources{Models: models, Pairing: p}
-	s.Full = space.Analyze(s.inputs(), p, space.Options{})
-	return s, nil
+	return findPrefixes(analyzed(&Sources{Models: models, Pairing: p}), o)
+}
+
+// analyzed finds the spaces of the whole models.
+func analyzed(s *Sources) *Sources {
+	s.Full = space.Analyze(s.inputs(), s.Pairing, space.Options{})
+	return s
 }
 
 func (s *Sources) inputs() []space.Input {

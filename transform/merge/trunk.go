@@ -59,6 +59,7 @@ func FindTrunk(s *Sources, cut Cut) (*Trunk, error) {
 	t.prune(s)
 	t.analyze(s)
 	t.list(s)
+	s.explainPrefix(t)
 	return t, nil
 }
 
