@@ -54,7 +54,7 @@ const HeldOut = 10
 // NeedsData reports whether a merge with these options needs calibration data: not where nothing has to be
 // matched, as for models of common origin.
 func (p *Prepared) NeedsData(o Options) (bool, error) {
-	p, t, err := p.trunk(o)
+	_, t, err := p.trunk(o)
 	if err != nil {
 		return false, err
 	}
