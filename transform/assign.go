@@ -18,9 +18,6 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 	as := merge.Assignments{}
 	var readers map[*space.Space][]match.Reader
 	if o.Match == "subset" {
-		if p.taskWeights != nil {
-			return nil, fault.New(fault.Usage, "bad_flag", "--weight has no meaning with --match subset").WithHint("use --match zip")
-		}
 		var err error
 		if readers, err = p.readers(t, stats); err != nil {
 			return nil, err

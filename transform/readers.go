@@ -55,7 +55,7 @@ func (f *readerFinder) add(i int, n *onnx.Node) error {
 	for _, seg := range layout {
 		if moments(f.stats, seg.Space) != nil && seg.Space.Mode == space.Zip {
 			r := f.reader(seg.Space, value)
-			addGram(r, rows(w, param.Dims, c.ParamAxis, at, seg), i*seg.Space.Dim)
+			addGram(r, rows(w, param.Dims, c.ParamAxis, at, seg), i*seg.Space.Dim, f.p.weight(i))
 		}
 		at += max(seg.Size, 0)
 	}
@@ -110,7 +110,7 @@ func rows(w []float64, dims []int64, axis, at int, seg space.Segment) *mat.Dense
 
 // addGram adds the Gram of the rows, relative to what they make of the features there, to the block of a reader's
 // weight that begins at feature first.
-func addGram(r *match.Reader, w *mat.Dense, first int) {
+func addGram(r *match.Reader, w *mat.Dense, first int, weight float64) {
 	n, total := w.RawMatrix().Rows, 0
 	for total*total < len(r.Cov) {
 		total++
@@ -128,7 +128,7 @@ func addGram(r *match.Reader, w *mat.Dense, first int) {
 	}
 	for a := range n {
 		for b := range n {
-			r.Weight[(first+a)*total+first+b] += gram.At(a, b) / scale
+			r.Weight[(first+a)*total+first+b] += weight * gram.At(a, b) / scale
 		}
 	}
 }

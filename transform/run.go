@@ -106,7 +106,7 @@ func (p *Prepared) Merge(ctx context.Context, e calibrate.Engine, src calibrate.
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	o.Rename = p.ownNames(o.Rename)
+	o.Settings, o.Rename = o.resolved(), p.ownNames(o.Rename)
 	var err error
 	if o.Mask, err = p.mask(o.Mask); err != nil {
 		return nil, err

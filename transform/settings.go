@@ -12,7 +12,7 @@ import (
 type Settings struct {
 	Method    string  `json:"method"`           // the preset they started from
 	Match     string  `json:"match"`            // who joins whom: zip, subset, zipit, permute, identity, random, halves, full, none
-	Represent string  `json:"represent"`        // what a merged feature imitates: mean, select, base; a subset's imitate what is kept
+	Represent string  `json:"represent"`        // what a merged feature imitates: mean, select, base; always select with subset
 	Base      string  `json:"base,omitempty"`   // with represent=base: the head whose features stay as they are
 	Refit     string  `json:"refit"`            // none, repair, ls
 	Alpha     float64 `json:"alpha"`            // repeated-merge penalty of zip (zipit: the paper's α)
@@ -26,7 +26,7 @@ type Settings struct {
 
 // presets are the methods, each a point on the three axes.
 var presets = map[string]Settings{
-	"best":     {Match: "zip", Represent: "mean", Refit: "ls", Alpha: 0.3, Beta: 1},
+	"best":     {Match: "subset", Represent: "select", Refit: "ls", Alpha: 0.3, Beta: 1},
 	"average":  {Match: "identity", Represent: "mean", Refit: "none"},
 	"permute":  {Match: "permute", Represent: "mean", Refit: "repair"},
 	"zip":      {Match: "zip", Represent: "mean", Refit: "repair", Alpha: 0.3, Beta: 1},
@@ -82,6 +82,14 @@ func (s Settings) matchOptions() match.Options {
 	return match.Options{Alpha: s.Alpha, Beta: s.Beta, Seed: s.Seed}
 }
 
+// resolved is s with what follows from its other choices: what a subset keeps is what merged features imitate.
+func (s Settings) resolved() Settings {
+	if s.Match == "subset" {
+		s.Represent = "select"
+	}
+	return s
+}
+
 func (s Settings) check() error {
 	for _, c := range []struct {
 		axis, value string
@@ -99,9 +107,12 @@ func (s Settings) check() error {
 	if s.DataFree && s.Refit == "ls" {
 		return fault.New(fault.Usage, "needs_data", "least squares needs data").WithHint("use --refit repair or none, or give data")
 	}
+	if s.DataFree && s.Match == "subset" {
+		return fault.New(fault.Usage, "needs_data", "what explains a feature is seen on data only").WithHint("use --match zip, or give data")
+	}
 	if s.Budget != 0 && !s.AnyWidth() {
 		return fault.New(fault.Usage, "fixed_width", "--match %s pairs feature by feature: a budget cannot change its widths", s.Match).
-			WithHint("with --budget, choose --match zip")
+			WithHint("with --budget, choose --match subset or zip")
 	}
 	return nil
 }

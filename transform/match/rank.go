@@ -3,6 +3,7 @@ package match
 import (
 	"fmt"
 	"math"
+	"sync"
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
@@ -38,11 +39,16 @@ func (r Ranking) At(k int) float64 {
 //
 // which is column subset selection (Farahat, Ghodsi, Kamel: Efficient greedy feature selection for unsupervised
 // learning, KAIS 2013) with the error weighted by its readers. It is a pivoted Cholesky decomposition for each reader,
-// which takes O² operations and 8·O bytes for each ranked feature.
+// which takes O² operations and 8·O bytes for each ranked feature and reader.
 func Rank(f Features) (Ranking, error) {
 	if err := f.validate(); err != nil {
 		return Ranking{}, err
 	}
+	return f.rank(f.total())
+}
+
+// rank ranks the first features only, as many as given.
+func (f Features) rank(most int) (Ranking, error) {
 	n := f.total()
 	readers := f.Readers
 	if len(readers) == 0 {
@@ -56,23 +62,30 @@ func Rank(f Features) (Ranking, error) {
 		f.Cov = r.Cov
 		all = append(all, newRanker(f, r.Weight))
 	}
-	return all.rank(), nil
+	return all.rank(most), nil
 }
 
 // rankers are the readers of the same features.
 type rankers []*ranker
 
-func (rs rankers) rank() Ranking {
+func (rs rankers) rank(most int) Ranking {
 	out := Ranking{Unexplained: []float64{1}}
 	all := rs.remaining()
-	for k := rs.next(); k >= 0; k = rs.next() {
-		for _, r := range rs {
-			r.take(k)
-		}
+	for k := rs.next(); k >= 0 && len(out.Order) < most; k = rs.next() {
+		rs.take(k)
 		out.Order = append(out.Order, k)
 		out.Unexplained = append(out.Unexplained, max(rs.remaining(), 0)/all)
 	}
 	return out
+}
+
+// take ranks feature k for all readers, side by side: they share nothing.
+func (rs rankers) take(k int) {
+	var all sync.WaitGroup
+	for _, r := range rs {
+		all.Go(func() { r.take(k) })
+	}
+	all.Wait()
 }
 
 func (rs rankers) remaining() float64 {
@@ -119,13 +132,15 @@ func newRanker(f Features, weight []float64) *ranker {
 		product.Copy(r.cov)
 	} else {
 		r.weight = mat.NewSymDense(n, weight)
-		product.Mul(r.weight, r.cov)
+		product.Mul(mat.NewDense(n, n, weight), mat.NewDense(n, n, f.Cov)) // of SymDense, this would take ten times as long
 	}
 	sigma, _ := f.deviations()
 	for k, s := range sigma {
 		r.left[k], r.floor[k] = s*s, dependentRatio*s*s
 		r.remaining += product.At(k, k)
-		r.gain[k] = floats.Dot(mat.Col(nil, k, r.cov), mat.Col(nil, k, product))
+		for j := range n {
+			r.gain[k] += f.Cov[k*n+j] * product.At(j, k)
+		}
 	}
 	return r
 }
