@@ -9,7 +9,8 @@ import (
 )
 
 // dependentRatio: a feature whose variance is explained by others up to this share is a linear function of
-// them, but for the rounding of covariances that were summed in float32.
+// them, but for the rounding of covariances that were summed in float32. So is one that is correlated up to it
+// with another: what many steps leave of its variance can be more, but is rounding too.
 const dependentRatio = 1e-6
 
 // Ranking orders features by how much each explains of what those before it leave unexplained.
@@ -104,6 +105,7 @@ func (rs rankers) next() int {
 type ranker struct {
 	cov       *mat.SymDense // Σ
 	weight    *mat.SymDense // G, nil for the identity
+	sigma     []float64     // deviations
 	left      []float64     // diagonal of R
 	gain      []float64     // diagonal of R·G·R
 	floor     []float64     // of left: at or below it a feature is a linear function of those ranked
@@ -121,9 +123,11 @@ func newRanker(f Features, weight []float64) *ranker {
 		r.weight = mat.NewSymDense(n, weight)
 		product.Mul(r.weight, r.cov)
 	}
-	sigma, _ := f.deviations()
-	for k, s := range sigma {
-		r.left[k], r.floor[k] = s*s, dependentRatio*s*s
+	var typical float64
+	r.sigma, typical = f.deviations()
+	for k, s := range r.sigma {
+		noise := constantRatio * max(typical, math.Abs(f.mean(k)))
+		r.left[k], r.floor[k] = s*s, max(dependentRatio*s*s, noise*noise)
 		r.remaining += product.At(k, k)
 		r.gain[k] = floats.Dot(mat.Col(nil, k, r.cov), mat.Col(nil, k, product))
 	}
@@ -139,6 +143,11 @@ func (r *ranker) take(k int) {
 	}
 	n := len(r.left)
 	column := mat.Col(nil, k, r.cov)
+	for j, c := range column {
+		if math.Abs(c) >= (1-dependentRatio)*r.sigma[j]*r.sigma[k] {
+			r.floor[j] = math.Inf(1)
+		}
+	}
 	for _, l := range r.columns {
 		floats.AddScaled(column, -l[k], l)
 	}
