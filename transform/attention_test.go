@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/onnx/onnxtest"
 	"github.com/onnx-zip/onnx-zip/transform"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
@@ -93,5 +94,32 @@ func TestAttentionOperator(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Models that share their keys alone keep their heads in place; what is inside the heads of the values is matched.
+func TestSharedKeysLeaveTheValuesToMatch(t *testing.T) {
+	text := strings.NewReplacer("ATTENTION", headsApart).Replace(oneBlock)
+	text = strings.NewReplacer("HEADS", "4", "SHARED", "2", "QUERIES", "16", "KEYS", "8", "VALUES", "8", "OUT", "16").Replace(text)
+	w := newTwinsIn(t, onnxtest.Build(t, text), func(trunk *merge.Trunk) map[*space.Space][]int {
+		orders := map[*space.Space][]int{}
+		for _, s := range trunk.Analysis.Spaces {
+			for f := range s.Dim {
+				orders[s] = append(orders[s], f)
+			}
+			if s.Name == "v" {
+				orders[s] = []int{2, 0, 1, 3, 7, 5, 6, 4}
+			}
+		}
+		return orders
+	})
+	for _, s := range w.trunk.Analysis.Spaces {
+		if w.trunk.Identical[s] != (s.Name == "k") {
+			t.Errorf("space %q: identical is %v", s.Name, w.trunk.Identical[s])
+		}
+	}
+	src := randomSamples(64, "x", 5, 6)
+	if !w.checkZip(t, engine(t), src, 4, false, tolerance) {
+		t.Error("the features are not distinct")
 	}
 }

@@ -78,8 +78,12 @@ func (s Settings) needsData() bool {
 	return true
 }
 
+// measuredTie is what the rounding of covariances that are summed in float32 (package calibrate) leaves of a correlation:
+// features of one model that are alike up to it are not told apart from a feature and its copy.
+const measuredTie = 1e-6
+
 func (s Settings) matchOptions() match.Options {
-	return match.Options{Alpha: s.Alpha, Beta: s.Beta, Seed: s.Seed}
+	return match.Options{Alpha: s.Alpha, Beta: s.Beta, Seed: s.Seed, Tie: measuredTie}
 }
 
 // resolved is s with what follows from its other choices: what a subset keeps is what merged features imitate.

@@ -10,7 +10,8 @@ import (
 )
 
 // dependentRatio: a feature whose variance is explained by others up to this share is a linear function of
-// them, but for the rounding of covariances that were summed in float32.
+// them, but for the rounding of covariances that were summed in float32. So is one that is correlated up to it
+// with another: what many steps leave of its variance can be more, but is rounding too.
 const dependentRatio = 1e-6
 
 // Ranking orders features by how much each explains of what those before it leave unexplained.
@@ -117,6 +118,7 @@ func (rs rankers) next() int {
 type ranker struct {
 	cov       *mat.SymDense // Σ
 	weight    *mat.SymDense // G, nil for the identity
+	sigma     []float64     // deviations
 	left      []float64     // diagonal of R
 	gain      []float64     // diagonal of R·G·R
 	floor     []float64     // of left: at or below it a feature is a linear function of those ranked
@@ -134,9 +136,11 @@ func newRanker(f Features, weight []float64) *ranker {
 		r.weight = mat.NewSymDense(n, weight)
 		product.Mul(mat.NewDense(n, n, weight), mat.NewDense(n, n, f.Cov)) // of SymDense, this would take ten times as long
 	}
-	sigma, _ := f.deviations()
-	for k, s := range sigma {
-		r.left[k], r.floor[k] = s*s, dependentRatio*s*s
+	var typical float64
+	r.sigma, typical = f.deviations()
+	for k, s := range r.sigma {
+		noise := constantRatio * max(typical, math.Abs(f.mean(k)))
+		r.left[k], r.floor[k] = s*s, max(dependentRatio*s*s, noise*noise)
 		r.remaining += product.At(k, k)
 		for j := range n {
 			r.gain[k] += f.Cov[k*n+j] * product.At(j, k)
@@ -154,6 +158,11 @@ func (r *ranker) take(k int) {
 	}
 	n := len(r.left)
 	column := mat.Col(nil, k, r.cov)
+	for j, c := range column {
+		if math.Abs(c) >= (1-dependentRatio)*r.sigma[j]*r.sigma[k] {
+			r.floor[j] = math.Inf(1)
+		}
+	}
 	for _, l := range r.columns {
 		floats.AddScaled(column, -l[k], l)
 	}
