@@ -1,0 +1,91 @@
+package transform_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/onnx-zip/onnx-zip/onnx/onnxtest"
+)
+
+// packedBlock is a transformer block of 3 heads of 2 features, with queries, keys and values in one matrix. PARTS
+// takes p, [N, 5, 18], apart into q, k and v, [N, 3, 5, 2].
+const packedBlock = `
+	opset 18
+	input x f32[N,5,6]
+	we = init f32[6,8] random(1)
+	h = MatMul(x, we)
+	g = init f32[8] random(2, 0.5, 1.5)
+	b = init f32[8] random(3)
+	n = LayerNormalization(h, g, b)
+	w = init f32[8,18] random(4)
+	c = init f32[18] random(5)
+	m = MatMul(n, w)
+	p = Add(m, c)
+	PARTS
+	kt = Transpose(k) {perm=[0,1,3,2]}
+	e = MatMul(q, kt)
+	s = Softmax(e)
+	a = MatMul(s, v)
+	t = Transpose(a) {perm=[0,2,1,3]}
+	join = init i64[3] {0, 0, 6}
+	j = Reshape(t, join)
+	wo = init f32[6,8] random(6)
+	o = MatMul(j, wo)
+	r = Add(h, o)
+	i = Tanh(r)
+	wy = init f32[8,3] random(7)
+	y = MatMul(i, wy)
+	output y
+`
+
+// packedMap is the attention of a detector: 1×1 convolutions, and parts of several sizes inside the heads.
+const packedMap = `
+	input x f32[N,3,4,4]
+	we = init f32[8,3,2,2] random(1)
+	h0 = Conv(x, we)
+	h = Relu(h0)
+	w = init f32[24,8,1,1] random(2)
+	c = init f32[24] random(3)
+	p = Conv(h, w, c)
+	heads = init i64[4] {0, 2, 12, 9}
+	parts = init i64[3] {2, 2, 8}
+	f = Reshape(p, heads)
+	q, k, v = Split(f, parts) {axis=2}
+	qt = Transpose(q) {perm=[0,1,3,2]}
+	e = MatMul(qt, k)
+	s = Softmax(e)
+	st = Transpose(s) {perm=[0,1,3,2]}
+	a = MatMul(v, st)
+	back = init i64[4] {0, 16, 3, 3}
+	j = Reshape(a, back)
+	wo = init f32[8,16,1,1] random(6)
+	o = Conv(j, wo)
+	r0 = Add(h, o)
+	r = Relu(r0)
+	wy = init f32[3,8,3,3] random(7)
+	y = Conv(r, wy)
+	output y
+`
+
+// However exporters take packed projections apart, nothing is pinned but the output, and the four properties hold.
+func TestPackedProjections(t *testing.T) {
+	const scalars = "i0 = init i64[] {0}\ni1 = init i64[] {1}\ni2 = init i64[] {2}\n"
+	const heads = "q0 = Gather(f, i0) {axis=AXIS}\nk0 = Gather(f, i1) {axis=AXIS}\nv0 = Gather(f, i2) {axis=AXIS}\n" +
+		"q = Transpose(q0) {perm=[0,2,1,3]}\nk = Transpose(k0) {perm=[0,2,1,3]}\nv = Transpose(v0) {perm=[0,2,1,3]}"
+	between := scalars + "d = init i64[5] {0, 0, DIMS}\nf = Reshape(p, d)\n" + heads
+	for _, c := range []struct{ name, model, parts string }{
+		{"before the heads", packedBlock, strings.NewReplacer("DIMS", "3, 3, 2", "AXIS", "2").Replace(between)},
+		{"inside the heads", packedBlock, strings.NewReplacer("DIMS", "3, 3, 2", "AXIS", "3").Replace(between)},
+		{"innermost", packedBlock, strings.NewReplacer("DIMS", "3, 2, 3", "AXIS", "4").Replace(between)},
+		{"sliced behind a Transpose", packedBlock, "d = init i64[5] {0, 0, 3, 3, 2}\nf = Reshape(p, d)\nt5 = Transpose(f) {perm=[2,0,3,1,4]}\n" +
+			"z0 = init i64[1] {0}\nz1 = init i64[1] {1}\nz2 = init i64[1] {2}\nz3 = init i64[1] {3}\n" +
+			"q0 = Slice(t5, z0, z1, z0)\nk0 = Slice(t5, z1, z2, z0)\nv0 = Slice(t5, z2, z3, z0)\nq = Squeeze(q0, z0)\nk = Squeeze(k0, z0)\nv = Squeeze(v0, z0)"},
+		{"heads of all parts on one axis", packedBlock, "d = init i64[4] {0, 0, 9, 2}\nf = Reshape(p, d)\nt4 = Transpose(f) {perm=[0,2,1,3]}\n" +
+			"l = init i64[3] {3, 3, 3}\nq, k, v = Split(t4, l) {axis=1}"},
+		{"of a map", "opset 18\n" + packedMap, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			proveFree(t, onnxtest.Build(t, strings.ReplaceAll(c.model, "PARTS", c.parts)))
+		})
+	}
+}
