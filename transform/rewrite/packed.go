@@ -142,6 +142,9 @@ func (p *packed) usable() bool {
 	if p.outer() == 1 {
 		return true
 	}
+	if product(p.sizes) > maxJoined {
+		return false
+	}
 	// Two pieces of a head's features are rotary embeddings of one of them; parts are three, or have an axis.
 	if p.digit == len(p.sizes)-1 && len(p.parts) < 3 {
 		return false

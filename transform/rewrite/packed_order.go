@@ -57,7 +57,7 @@ func (e *editor) reorder(value string, axis int, order []int64) bool {
 		e.setConstant(w.n, w.slot, "ordered", take(t, w.axis, order))
 	}
 	for _, n := range makers {
-		e.rename(n)
+		e.rename(n, "ordered")
 	}
 	return true
 }
@@ -77,6 +77,7 @@ func (e *editor) makerOf(n *onnx.Node, axis int, size int64) (found []ordered, m
 	}
 	rank := e.rank(n.Output[0])
 	switch {
+	case rank <= axis || len(n.Input) < 2:
 	case isOp(n, "Add", "Sub", "Mul", "Div") && e.rank(input(n, 0)) == rank:
 		ok = add(1, axis-rank+e.rank(input(n, 1)))
 		return found, true, ok
@@ -96,11 +97,11 @@ func (e *editor) makerOf(n *onnx.Node, axis int, size int64) (found []ordered, m
 	return found, false, ok
 }
 
-// rename gives n's output, which has one reader, another name.
-func (e *editor) rename(n *onnx.Node) {
+// rename gives n's output, which has one reader, a name of its own, since it stands for something else now.
+func (e *editor) rename(n *onnx.Node, suffix string) {
 	old := n.Output[0]
 	u := e.uses[old][0]
-	name := e.fresh(old + "_ordered")
+	name := e.fresh(old + "_" + suffix)
 	e.known[name] = e.known[old]
 	delete(e.producer, old)
 	n.Output[0] = name

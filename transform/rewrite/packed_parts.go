@@ -45,10 +45,14 @@ func (e *editor) readPart(p *packed, n *onnx.Node, axes []int) bool {
 // moved is what Transpose, Unsqueeze and Squeeze make of axes; false for other nodes.
 func (e *editor) moved(n *onnx.Node, axes []int) (out []int, ok bool) {
 	if isOp(n, "Transpose") {
-		for _, a := range onnx.AttrInts(n, "perm") {
+		perm := permutation(n)
+		if len(perm) != len(axes) {
+			return nil, false
+		}
+		for _, a := range perm {
 			out = append(out, axes[a])
 		}
-		return out, len(out) == len(axes)
+		return out, true
 	}
 	list, ok := listOf(e, n, "axes", 1)
 	if !ok || !isOp(n, "Unsqueeze", "Squeeze") {
