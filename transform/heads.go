@@ -32,16 +32,25 @@ func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Stat
 }
 
 // assignGroup matches the heads of one group. Without statistics, or where weights are shared as they are, heads
-// and features keep their places.
+// and features keep their places. A space of one feature for each head, or of a fixed order inside, needs none of its
+// own (a table of relative positions does not depend on the data): it goes with the others.
 func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*space.Space, stats *Statistics, o Settings) error {
 	switch o.Match {
 	case "identity", "none":
 		return nil
 	}
+	measured := 0
 	for _, sp := range spaces {
-		if t.Identical[sp] || moments(stats, sp) == nil {
+		unknown := moments(stats, sp) == nil
+		if t.Identical[sp] || unknown && sp.Dim > sp.Heads && !sp.InsideFixed {
 			return nil
 		}
+		if !unknown {
+			measured++
+		}
+	}
+	if measured == 0 {
+		return nil
 	}
 	for i := 1; i < len(p.Sources.Models); i++ {
 		if err := matchModelHeads(as, spaces, stats, i); err != nil {
@@ -57,6 +66,8 @@ func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*s
 				return err
 			}
 			as[sp] = kept
+		case moments(stats, sp) == nil:
+			as[sp] = p.average(merge.Average(a.Zip), sp.Dim)
 		case o.Represent == "select":
 			as[sp] = merge.Select(a.Zip, p.scores(variances(moments(stats, sp)), sp.Dim))
 		default:
@@ -73,6 +84,9 @@ func matchModelHeads(as merge.Assignments, spaces []*space.Space, stats *Statist
 	features := make([]match.Features, len(spaces))
 	for s, sp := range spaces {
 		m := moments(stats, sp)
+		if m == nil {
+			continue
+		}
 		features[s] = match.Features{Widths: widthsOf(len(m.Mean)/sp.Dim, sp.Dim), Mean: m.Mean, Cov: m.Cov}
 		if sp.HeadsFixed {
 			continue
@@ -139,7 +153,7 @@ func likeness(c []float64, n int, sp *space.Space, i, mine, first int) (float64,
 // matchInside matches the features of head mine of model i to those of head first of the first model.
 func matchInside(f match.Features, sp *space.Space, i, mine, first int) ([]int, error) {
 	d, n := sp.Dim/sp.Heads, len(f.Mean)
-	if sp.InsideFixed {
+	if sp.InsideFixed || d == 1 {
 		return identity(d), nil
 	}
 	two := match.Features{Widths: widthsOf(2, d)}

@@ -89,3 +89,68 @@ func TestPackedProjections(t *testing.T) {
 		})
 	}
 }
+
+// relativePositions adds a learned number for each head and distance to the scores, as T5 and MPNet do.
+const relativePositions = `
+	i0 = init i64[] {0}
+	i1 = init i64[] {1}
+	i2 = init i64[] {2}
+	d = init i64[5] {0, 0, 3, 3, 2}
+	f = Reshape(p, d)
+	t5 = Transpose(f) {perm=[2,0,3,1,4]}
+	q0 = Gather(t5, i0) {axis=0}
+	k = Gather(t5, i1) {axis=0}
+	v = Gather(t5, i2) {axis=0}
+	table = init f32[9,3] random(8)
+	from = init i64[1,5] {0, 1, 2, 3, 4}
+	to = init i64[5,1] {4, 5, 6, 7, 8}
+	distance = Sub(to, from)
+	bias = Gather(table, distance)
+	heads = Transpose(bias) {perm=[2,0,1]}
+	q = Tanh(q0)
+`
+
+// multiplied is two stages of a network whose depthwise convolutions make two channels of each (FastViT): the residual
+// stream spreads, and meets what dense convolutions make.
+const multiplied = `
+	input x f32[N,3,8,8]
+	ws = init f32[6,3,3,3] random(1)
+	s = Conv(x, ws) {pads=[1,1,1,1]}
+	h = Tanh(s)
+	wd = init f32[12,1,3,3] random(2)
+	cd = init f32[12] random(3)
+	d = Conv(h, wd, cd) {group=6, pads=[1,1,1,1], strides=[2,2]}
+	wm = init f32[12,1,3,3] random(4)
+	m = Conv(d, wm) {group=12, pads=[1,1,1,1]}
+	e = Add(d, m)
+	w1 = init f32[16,12,1,1] random(5)
+	f1 = Conv(e, w1)
+	g1 = Tanh(f1)
+	w2 = init f32[12,16,1,1] random(6)
+	f2 = Conv(g1, w2)
+	gamma = init f32[12,1,1] random(7, 0.5, 1.5)
+	f3 = Mul(f2, gamma)
+	r = Add(e, f3)
+	wl = init f32[24,1,3,3] random(8)
+	l = Conv(r, wl) {group=12, pads=[1,1,1,1]}
+	a = GlobalAveragePool(l)
+	wr = init f32[4,24,1,1] random(9)
+	a1 = Conv(a, wr)
+	a2 = Relu(a1)
+	we = init f32[24,4,1,1] random(10)
+	a3 = Conv(a2, we)
+	a4 = Sigmoid(a3)
+	o = Mul(l, a4)
+	t = Tanh(o)
+	wy = init f32[3,24,4,4] random(11)
+	y = Conv(t, wy)
+	output y
+`
+
+// What is tied to features by their number only: one for each head, several for each channel.
+func TestFeaturesOfHeadsAndSpreadChannels(t *testing.T) {
+	relative := strings.ReplaceAll(packedBlock, "PARTS", relativePositions)
+	relative = strings.ReplaceAll(relative, "s = Softmax(e)", "eb = Add(e, heads)\n\ts = Softmax(eb)")
+	t.Run("relative positions", func(t *testing.T) { proveFree(t, onnxtest.Build(t, relative)) })
+	t.Run("channel multiplier", func(t *testing.T) { proveFree(t, onnxtest.Build(t, "opset 18\n"+multiplied)) })
+}
