@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/onnxtest"
 	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
@@ -62,7 +63,6 @@ const (
 
 // Attention as one operator: four properties hold, and nothing is pinned but the output.
 func TestAttentionOperator(t *testing.T) {
-	e := engine(t)
 	for _, c := range []struct{ name, attention, heads, shared, queries, keys, values, out string }{
 		{"as many keys as queries", plainAttention, "2", "2", "6", "6", "8", "8"},
 		{"shared keys", plainAttention, "4", "2", "12", "6", "8", "16"},
@@ -74,25 +74,7 @@ func TestAttentionOperator(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			text := strings.NewReplacer("ATTENTION", c.attention).Replace(oneBlock)
 			text = strings.NewReplacer("HEADS", c.heads, "SHARED", c.shared, "QUERIES", c.queries, "KEYS", c.keys, "VALUES", c.values, "OUT", c.out).Replace(text)
-			m := onnxtest.Build(t, text)
-			p := prepare(t, m)
-			for _, s := range p.Sources.Full.Spaces {
-				if s.Mode == space.Pinned && s.Name != "y" {
-					t.Errorf("space %q is pinned: %s", s.Name, s.Reasons())
-				}
-			}
-			proofs, err := transform.Prove(context.Background(), e, m, nil, 1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(proofs) != 4 {
-				t.Errorf("%d properties could be tried", len(proofs))
-			}
-			for _, p := range proofs {
-				if !p.Passed {
-					t.Errorf("%s: output %q deviates by %.2g (space %q)", p.Name, p.Output, p.Deviation, p.Space)
-				}
-			}
+			proveFree(t, onnxtest.Build(t, text))
 		})
 	}
 }
@@ -121,5 +103,27 @@ func TestSharedKeysLeaveTheValuesToMatch(t *testing.T) {
 	src := randomSamples(64, "x", 5, 6)
 	if !w.checkZip(t, engine(t), src, 4, false, tolerance) {
 		t.Error("the features are not distinct")
+	}
+}
+
+// proveFree checks that nothing of a model is pinned but its output y, and that the four properties hold.
+func proveFree(t *testing.T, m *onnx.Model) {
+	t.Helper()
+	for _, s := range prepare(t, m).Sources.Full.Spaces {
+		if s.Mode == space.Pinned && s.Name != "y" {
+			t.Errorf("space %q is pinned: %s", s.Name, s.Reasons())
+		}
+	}
+	proofs, err := transform.Prove(context.Background(), engine(t), m, nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(proofs) != 4 {
+		t.Errorf("%d properties could be tried", len(proofs))
+	}
+	for _, p := range proofs {
+		if !p.Passed {
+			t.Errorf("%s: output %q deviates by %.2g (space %q)", p.Name, p.Output, p.Deviation, p.Space)
+		}
 	}
 }

@@ -32,23 +32,29 @@ func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Stat
 }
 
 // assignGroup matches the heads of one group. A space that is shared as it is, or was not measured, keeps its
-// features in place, and with them the heads of the group: the others are matched inside the heads.
+// features in place, and with them the heads of the group: the others are matched inside the heads. But a space of one
+// feature for each head, or of a fixed order inside, needs no statistics of its own (a table of relative positions does not
+// depend on the data): it goes with the others.
 func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*space.Space, stats *Statistics, o Settings) error {
 	switch o.Match {
 	case "identity", "none":
 		return nil
 	}
 	var free []*space.Space
-	fixed := false
+	fixed, measured := false, 0
 	for _, sp := range spaces {
-		if t.Identical[sp] || moments(stats, sp) == nil {
+		unknown := moments(stats, sp) == nil
+		if t.Identical[sp] || unknown && sp.Dim > sp.Heads && !sp.InsideFixed {
 			fixed = true
 			continue
+		}
+		if !unknown {
+			measured++
 		}
 		free = append(free, sp)
 		fixed = fixed || sp.HeadsFixed
 	}
-	if len(free) == 0 {
+	if measured == 0 {
 		return nil
 	}
 	for i := 1; i < len(p.Sources.Models); i++ {
@@ -65,6 +71,8 @@ func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*s
 				return err
 			}
 			as[sp] = kept
+		case moments(stats, sp) == nil:
+			as[sp] = p.average(merge.Average(a.Zip), sp.Dim)
 		case o.Represent == "select":
 			as[sp] = merge.Select(a.Zip, p.scores(variances(moments(stats, sp)), sp.Dim))
 		default:
@@ -81,6 +89,9 @@ func matchModelHeads(as merge.Assignments, spaces []*space.Space, fixed bool, st
 	features := make([]match.Features, len(spaces))
 	for s, sp := range spaces {
 		m := moments(stats, sp)
+		if m == nil {
+			continue
+		}
 		features[s] = match.Features{Widths: widthsOf(len(m.Mean)/sp.Dim, sp.Dim), Mean: m.Mean, Cov: m.Cov}
 		if fixed {
 			continue
@@ -145,7 +156,7 @@ func likeness(c []float64, n int, sp *space.Space, i, mine, first int) (float64,
 // matchInside matches the features of head mine of model i to those of head first of the first model.
 func matchInside(f match.Features, sp *space.Space, i, mine, first int) ([]int, error) {
 	d, n := sp.Dim/sp.Heads, len(f.Mean)
-	if sp.InsideFixed {
+	if sp.InsideFixed || d == 1 {
 		return identity(d), nil
 	}
 	two := match.Features{Widths: widthsOf(2, d)}
