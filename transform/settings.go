@@ -11,7 +11,7 @@ import (
 // Settings are the choices of a merge on its three axes. Start from Preset and change what you like.
 type Settings struct {
 	Method    string  `json:"method"`           // the preset they started from
-	Match     string  `json:"match"`            // who joins whom: zip, subset, zipit, permute, identity, random, halves, full, none
+	Match     string  `json:"match"`            // who joins whom: zip, subset, auto, zipit, permute, identity, random, halves, full, none
 	Represent string  `json:"represent"`        // what a merged feature imitates: mean, select, base; a subset's imitate what is kept
 	Base      string  `json:"base,omitempty"`   // with represent=base: the head whose features stay as they are
 	Refit     string  `json:"refit"`            // none, repair, ls
@@ -62,7 +62,7 @@ func Methods() []string {
 
 // Matches, Represents and Refits list the values of the axes.
 var (
-	Matches    = []string{"zip", "subset", "zipit", "permute", "identity", "random", "halves", "full", "none"}
+	Matches    = []string{"zip", "subset", MatchAuto, "zipit", "permute", "identity", "random", "halves", "full", "none"}
 	Represents = []string{"mean", "select", "base"}
 	Refits     = []string{"none", "repair", "ls"}
 )
@@ -96,6 +96,10 @@ func (s Settings) check() error {
 				WithHint("choose one of %s", strings.Join(c.allowed, ", "))
 		}
 	}
+	if s.DataFree && s.Match == MatchAuto {
+		return fault.New(fault.Usage, "needs_data", "--match auto needs data: the matchings are judged on held-out samples").
+			WithHint("use --match zip, permute or identity without data")
+	}
 	if s.DataFree && s.Refit == "ls" {
 		return fault.New(fault.Usage, "needs_data", "least squares needs data").WithHint("use --refit repair or none, or give data")
 	}
@@ -109,5 +113,5 @@ func (s Settings) check() error {
 // AnyWidth reports whether the matching can give a space another width than the sources': only one that joins any
 // number of features can.
 func (s Settings) AnyWidth() bool {
-	return s.Match == "zip" || s.Match == "subset" || s.Match == "halves"
+	return s.Match == "zip" || s.Match == "subset" || s.Match == "halves" || s.Match == MatchAuto
 }

@@ -64,3 +64,11 @@ func (p *Prepared) scores(variances []float64, dim int) []float64 {
 	}
 	return out
 }
+
+// weightOf is the weight of model i.
+func (p *Prepared) weightOf(i int) float64 {
+	if p.taskWeights == nil {
+		return 1
+	}
+	return p.taskWeights[i]
+}

@@ -146,7 +146,7 @@ func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
 	s.StringVar(&f.minimize, "minimize", "flops", "`COST`: of auto: flops or latency (default: flops)")
 	s.StringVar(&f.joint, "joint", "", "`RULE`: add an output over all classes of all heads: standardised (--joint alone), softmax, or task-id with --data HEAD=FILE for each head")
 	s.Lookup("joint").NoOptDefVal = transform.JointRules[0]
-	s.StringVar(&f.match, "match", "", "`NAME`: who joins whom: "+strings.Join(transform.Matches, ", "))
+	s.StringVar(&f.match, "match", "", "`NAME`: who joins whom: "+strings.Join(transform.Matches, ", ")+"; auto takes identity, permute, subset or zip for each space, whichever leaves least unexplained on held-out samples")
 	s.StringVar(&f.represent, "represent", "", "`NAME`: what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
 	s.StringSliceVar(&f.weight, "weight", nil, "`HEAD=X`: how much a model counts where features of several have to become one, as a=3,b=1 (default: 1)")
 	s.StringVar(&f.base, "base", "", "`HEAD`: whose trunk is kept by --represent base and --method graft (default: the first)")
@@ -244,6 +244,9 @@ func (f *mergeFlags) withoutData(s *transform.Settings, refitGiven bool) error {
 	}
 	if s.Match == "subset" {
 		return usage("needs_data", "--match subset needs data: what explains a feature is seen on data only").WithHint("use --match zip with --data-free")
+	}
+	if s.Match == transform.MatchAuto {
+		return usage("needs_data", "--match auto needs data: matchings are judged on held-out samples").WithHint("use --match zip, permute or identity with --data-free")
 	}
 	s.DataFree = true
 	return nil
