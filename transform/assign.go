@@ -15,6 +15,9 @@ func (p *Prepared) Assign(t *merge.Trunk, stats *Statistics, o Settings) (merge.
 
 // assign is Assign with planned widths, nil for the spaces' own.
 func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned map[*space.Space]int) (merge.Assignments, error) {
+	if o.Match == MatchAuto && stats != nil {
+		return nil, fault.New(fault.Usage, "needs_data", "--match auto judges matchings on held-out samples: Merge has them")
+	}
 	as := merge.Assignments{}
 	var readers map[*space.Space][]match.Reader
 	if o.Match == "subset" {

@@ -140,7 +140,6 @@ func TestSubsetNeedsPositions(t *testing.T) {
 		t.Fatal(err)
 	}
 	zip, subset := preset(t, "zip"), preset(t, "best")
-	zip.Represent = "select"
 	for _, positions := range []float64{10, 1000} {
 		for _, sp := range trunk.Analysis.Spaces {
 			stats.Space(sp).N = positions

@@ -11,8 +11,8 @@ import (
 // Settings are the choices of a merge on its three axes. Start from Preset and change what you like.
 type Settings struct {
 	Method    string  `json:"method"`           // the preset they started from
-	Match     string  `json:"match"`            // who joins whom: zip, subset, zipit, permute, identity, random, halves, full, none
-	Represent string  `json:"represent"`        // what a merged feature imitates: mean, select, base; always select with subset
+	Match     string  `json:"match"`            // who joins whom: zip, subset, auto, zipit, permute, identity, random, halves, full, none
+	Represent string  `json:"represent"`        // what a merged feature imitates: mean, select, base; a subset's imitate what is kept
 	Base      string  `json:"base,omitempty"`   // with represent=base: the head whose features stay as they are
 	Refit     string  `json:"refit"`            // none, repair, ls
 	Alpha     float64 `json:"alpha"`            // repeated-merge penalty of zip (zipit: the paper's α)
@@ -26,7 +26,7 @@ type Settings struct {
 
 // presets are the methods, each a point on the three axes.
 var presets = map[string]Settings{
-	"best":     {Match: "subset", Represent: "select", Refit: "ls", Alpha: 0.3, Beta: 1},
+	"best":     {Match: "subset", Represent: "mean", Refit: "ls", Alpha: 0.3, Beta: 1},
 	"average":  {Match: "identity", Represent: "mean", Refit: "none"},
 	"permute":  {Match: "permute", Represent: "mean", Refit: "repair"},
 	"zip":      {Match: "zip", Represent: "mean", Refit: "repair", Alpha: 0.3, Beta: 1},
@@ -62,7 +62,7 @@ func Methods() []string {
 
 // Matches, Represents and Refits list the values of the axes.
 var (
-	Matches    = []string{"zip", "subset", "zipit", "permute", "identity", "random", "halves", "full", "none"}
+	Matches    = []string{"zip", "subset", MatchAuto, "zipit", "permute", "identity", "random", "halves", "full", "none"}
 	Represents = []string{"mean", "select", "base"}
 	Refits     = []string{"none", "repair", "ls"}
 )
@@ -86,14 +86,6 @@ func (s Settings) matchOptions() match.Options {
 	return match.Options{Alpha: s.Alpha, Beta: s.Beta, Seed: s.Seed, Tie: measuredTie}
 }
 
-// resolved is s with what follows from its other choices: what a subset keeps is what merged features imitate.
-func (s Settings) resolved() Settings {
-	if s.Match == "subset" {
-		s.Represent = "select"
-	}
-	return s
-}
-
 func (s Settings) check() error {
 	for _, c := range []struct {
 		axis, value string
@@ -107,6 +99,10 @@ func (s Settings) check() error {
 			return fault.New(fault.Usage, "unknown_setting", "there is no --%s %q", c.axis, c.value).
 				WithHint("choose one of %s", strings.Join(c.allowed, ", "))
 		}
+	}
+	if s.DataFree && s.Match == MatchAuto {
+		return fault.New(fault.Usage, "needs_data", "--match auto needs data: the matchings are judged on held-out samples").
+			WithHint("use --match zip, permute or identity without data")
 	}
 	if s.DataFree && s.Refit == "ls" {
 		return fault.New(fault.Usage, "needs_data", "least squares needs data").WithHint("use --refit repair or none, or give data")
@@ -124,5 +120,5 @@ func (s Settings) check() error {
 // AnyWidth reports whether the matching can give a space another width than the sources': only one that joins any
 // number of features can.
 func (s Settings) AnyWidth() bool {
-	return s.Match == "zip" || s.Match == "subset" || s.Match == "halves"
+	return s.Match == "zip" || s.Match == "subset" || s.Match == "halves" || s.Match == MatchAuto
 }

@@ -65,8 +65,8 @@ func (p *Prepared) scores(variances []float64, dim int) []float64 {
 	return out
 }
 
-// weight is that of model i.
-func (p *Prepared) weight(i int) float64 {
+// weightOf is the weight of model i.
+func (p *Prepared) weightOf(i int) float64 {
 	if p.taskWeights == nil {
 		return 1
 	}

@@ -146,7 +146,7 @@ func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
 	s.StringVar(&f.minimize, "minimize", "flops", "`COST`: of auto: flops or latency (default: flops)")
 	s.StringVar(&f.joint, "joint", "", "`RULE`: add an output over all classes of all heads: standardised (--joint alone), softmax, or task-id with --data HEAD=FILE for each head")
 	s.Lookup("joint").NoOptDefVal = transform.JointRules[0]
-	s.StringVar(&f.match, "match", "", "`NAME`: who joins whom: "+strings.Join(transform.Matches, ", "))
+	s.StringVar(&f.match, "match", "", "`NAME`: who joins whom: "+strings.Join(transform.Matches, ", ")+"; auto takes identity, permute, subset or zip for each space, whichever leaves least unexplained on held-out samples")
 	s.StringVar(&f.represent, "represent", "", "`NAME`: what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
 	s.StringSliceVar(&f.weight, "weight", nil, "`HEAD=X`: how much a model counts where features of several have to become one, as a=3,b=1 (default: 1)")
 	s.StringVar(&f.base, "base", "", "`HEAD`: whose trunk is kept by --represent base and --method graft (default: the first)")
@@ -203,12 +203,9 @@ func (f *mergeFlags) settings(cmd *cobra.Command) (transform.Settings, error) {
 			return s, err
 		}
 	}
-	if s.Match == "subset" {
-		if changed("represent") && s.Represent != "select" {
-			return s, usage("bad_flag", "--represent %s has no meaning with --match subset: merged features are those that are kept", s.Represent).
-				WithHint("use --match zip")
-		}
-		s.Represent = "select"
+	if s.Match == "subset" && s.Represent == "base" {
+		return s, usage("bad_flag", "--represent base has no meaning with --match subset: merged features are those that are kept").
+			WithHint("use --match permute or identity, or --method graft")
 	}
 	for _, factor := range []struct {
 		flag  string
@@ -253,11 +250,11 @@ func (f *mergeFlags) withoutData(s *transform.Settings, given func(flag string) 
 	switch {
 	case s.Match == "subset" && !given("match"):
 		s.Match = "zip"
-		if !given("represent") {
-			s.Represent = "mean"
-		}
 	case s.Match == "subset":
 		return usage("needs_data", "--match subset needs data: what explains a feature is seen on data only").WithHint("use --match zip with --data-free")
+	}
+	if s.Match == transform.MatchAuto {
+		return usage("needs_data", "--match auto needs data: matchings are judged on held-out samples").WithHint("use --match zip, permute or identity with --data-free")
 	}
 	s.DataFree = true
 	return nil
