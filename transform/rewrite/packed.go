@@ -37,7 +37,7 @@ type packed struct {
 
 // packedAt recognises the pattern, nil where n does not begin it.
 func (e *editor) packedAt(n *onnx.Node) *packed {
-	if !isOp(n, "Reshape") || e.opset() < 10 || !e.soleReader(n.Output[0]) {
+	if !isOp(n, "Reshape") || input(n, 0) == "" || e.opset() < 10 || !e.soleReader(n.Output[0]) {
 		return nil
 	}
 	target, ok := e.ints(input(n, 1))
