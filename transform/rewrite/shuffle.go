@@ -72,18 +72,21 @@ func (e *editor) findShuffles() *unshuffler {
 
 // shuffleAt recognises a shuffle by its last node, nil where there is none.
 func (e *editor) shuffleAt(last *onnx.Node) *shuffle {
-	if !isOp(last, "Reshape") || !e.soleReader(last.Input[0]) {
+	apart, turned := "", input(last, 0)
+	turn := e.producer[turned]
+	if isOp(turn, "Transpose") {
+		apart = input(turn, 0)
+	}
+	first := e.producer[apart]
+	if !isOp(last, "Reshape") || !isOp(first, "Reshape") || input(first, 0) == "" || first.Output[0] != apart || turn.Output[0] != turned {
 		return nil
 	}
-	turn := e.producer[last.Input[0]]
-	if !isOp(turn, "Transpose") || !e.soleReader(input(turn, 0)) {
-		return nil
+	for _, v := range []string{apart, turned} {
+		if !e.soleReader(v) || e.captured(v) {
+			return nil
+		}
 	}
-	first := e.producer[turn.Input[0]]
-	if !isOp(first, "Reshape") || input(first, 0) == "" || e.captured(turn.Input[0]) || e.captured(last.Input[0]) {
-		return nil
-	}
-	whole, parts, perm := e.value(first.Input[0]), e.value(first.Output[0]), onnx.AttrInts(turn, "perm")
+	whole, parts, perm := e.value(first.Input[0]), e.value(apart), onnx.AttrInts(turn, "perm")
 	if !whole.HasRank || !parts.HasRank || !slices.Equal(whole.Dims, e.value(last.Output[0]).Dims) {
 		return nil
 	}

@@ -2,9 +2,11 @@ package rewrite
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
+	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx/onnxtest"
 )
 
@@ -174,5 +176,32 @@ func TestShufflesOfOldOpsets(t *testing.T) {
 	m := onnxtest.Build(t, strings.Replace(shuffled, "opset 18", "opset 9", 1)+"y = Conv(v, w)\noutput y")
 	if _, r := runPass(t, "shuffles", m); r.Changes != 0 {
 		t.Errorf("%v", r.Kinds)
+	}
+}
+
+// As FuzzDamaged: whatever is wrong with the graph, the pass neither panics nor blames itself, and comes to an end.
+func TestDamagedShuffles(t *testing.T) {
+	whole := onnxtest.Build(t, units(4, 3, "opset 13"))
+	left := 0
+	for seed := range uint64(400) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		m := whole.Clone()
+		for range 1 + r.IntN(3) {
+			damage(m.Graph(), r)
+		}
+		c, log, err := Canonicalize(m)
+		if err != nil {
+			if fault.As(err).Kind == fault.Internal {
+				t.Errorf("seed %d: %v", seed, err)
+			}
+			continue
+		}
+		left += log.Changes("shuffles")
+		if _, log, err := Canonicalize(c); err != nil || log.Total() != 0 {
+			t.Errorf("seed %d, second run: %v\n%s", seed, err, log)
+		}
+	}
+	if left < 100 {
+		t.Errorf("only %d shuffles left out: the damage is too great to test anything", left)
 	}
 }
