@@ -329,7 +329,9 @@ const cached = `
 // Keys and values of an attention lie on two axes, heads and what is inside, and cannot be handed on in another order:
 // heads that hand them out make them again, and the trunk goes on.
 func TestKeysAndValuesAreHandedOut(t *testing.T) {
-	model := func(seed int) *onnx.Model { return onnxtest.Build(t, strings.ReplaceAll(cached, "SEED", fmt.Sprint(seed))) }
+	model := func(seed int) *onnx.Model {
+		return onnxtest.Build(t, strings.ReplaceAll(cached, "SEED", fmt.Sprint(seed)))
+	}
 	p := prepare(t, model(1), model(2))
 	trunk := findTrunk(t, p, merge.Cut{})
 	if last := p.Sources.Models[0].Index.Producer("h"); !trunk.Has(p.Sources, last) {
