@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx/onnxtest"
 	"github.com/onnx-zip/onnx-zip/onnx/shape"
 	"github.com/onnx-zip/onnx-zip/transform"
+	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/refit"
 	"pgregory.net/rapid"
@@ -324,10 +325,11 @@ const cached = `
 	output y f32[N,3,2]
 	output k f32[N,2,3,3]
 	output v f32[N,2,3,3]
+	output a f32[N,2,3,3]
 `
 
 // Keys and values of an attention lie on two axes, heads and what is inside, and cannot be handed on in another order:
-// heads that hand them out make them again, and the trunk goes on.
+// heads that hand them out make them again, and the trunk goes on. Attention weights count heads only.
 func TestKeysAndValuesAreHandedOut(t *testing.T) {
 	model := func(seed int) *onnx.Model {
 		return onnxtest.Build(t, strings.ReplaceAll(cached, "SEED", fmt.Sprint(seed)))
@@ -343,6 +345,17 @@ func TestKeysAndValuesAreHandedOut(t *testing.T) {
 	}
 	if slices.Sort(again); !slices.Equal(again, []string{"k0", "k1", "k_inner", "v0", "v1", "v_inner"}) {
 		t.Errorf("computed again: %q", again)
+	}
+	as := merge.Assignments{}
+	for _, sp := range trunk.Analysis.Spaces { // the other way round: heads, and what is inside
+		var order []int
+		for k := range sp.Dim {
+			order = append(order, sp.Dim-1-k)
+		}
+		as[sp] = merge.Average(match.Zip{Width: sp.Dim, Of: slices.Concat(order, order)})
+	}
+	if m := build(t, p, trunk, as); m.Gathers != 2 {
+		t.Errorf("%d Gathers for the attention weights of two heads", m.Gathers)
 	}
 	for _, m := range []*onnx.Model{model(1), model(2)} {
 		for _, proof := range prove(t, m) {

@@ -70,7 +70,7 @@ func (t *Trunk) chains(s *Sources, i int) []chain {
 				continue
 			}
 			seen[v] = true
-			c := chain{divided: slices.ContainsFunc(t.Analysis.Layouts(i, v), space.Layout.Divided)}
+			c := chain{divided: slices.ContainsFunc(t.Analysis.Layouts(i, v), space.Layout.Inside)}
 			if k, _ := s.Pairing.Of(p); t.identical[k] && !c.divided {
 				continue // the trunk's features are the source's
 			}

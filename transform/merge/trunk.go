@@ -74,7 +74,7 @@ func (t *Trunk) retract(s *Sources, cut Cut) error {
 	for {
 		crossings := t.Crossings(s)
 		at := slices.IndexFunc(crossings, func(c Crossing) bool {
-			return slices.ContainsFunc(t.Analysis.Layouts(0, c.Value), space.Layout.Divided)
+			return slices.ContainsFunc(t.Analysis.Layouts(0, c.Value), space.Layout.Inside)
 		})
 		if at < 0 {
 			return nil
