@@ -62,8 +62,9 @@ func TestOutputsOnTheWay(t *testing.T) {
 			without := prepare(rt, a, b)
 			p := prepare(rt, exposed(rt, a, nodes...), exposed(rt, b, nodes[:rapid.IntRange(0, len(nodes)).Draw(rt, "of b")]...))
 			trunk := findTrunk(rt, p, merge.Cut{})
-			// those before the classifier are shared as ever, if not nothing but outputs come behind
-			if n, want := len(trunk.Groups), len(findTrunk(rt, without, merge.Cut{}).Groups); n < want {
+			// what the heads hand out from is shared as ever, but at the end, where nothing shared reads it
+			atEnd := slices.ContainsFunc(trunk.Ends, func(e merge.End) bool { return strings.Contains(e.Why, "nothing behind it is shared") })
+			if n, want := len(trunk.Groups), len(findTrunk(rt, without, merge.Cut{}).Groups); n < want && !atEnd {
 				rt.Fatalf("%d nodes are shared, %d without outputs on the way: %v", n, want, trunk.Ends)
 			}
 			c := newChecker(rt, engine(t), p, netFeeds(onnx.Float))
