@@ -129,7 +129,7 @@ func TestMergeAutoencoders(t *testing.T) {
 	for _, exporter := range []string{"t13", "d18"} {
 		t.Run(exporter, func(t *testing.T) {
 			p := autoencoders(t, exporter)
-			src := randomSamples(200, "input", 1, 28, 28)
+			src := randomSamples(640, "input", 1, 28, 28)
 			res := mergeAll(t, p, src, transform.Options{Settings: preset(t, "best"), Workers: 1})
 			if res.Report.Trunk.Again != 1 {
 				t.Errorf("%d nodes are computed again", res.Report.Trunk.Again)

@@ -242,7 +242,7 @@ func (a *analyzer) unify(x, y axis, why Reason) {
 		case p.part == q.part && p.part != Whole && tieParts(p, q):
 			cx.pop()
 			cy.pop()
-		case oneHead(p, q), headByFeature(p, q, why), spreadOver(p, q, why):
+		case oneHead(p, q), headByFeature(p, q, why):
 			cx.pop()
 			cy.pop()
 		case p.part == Whole && q.part == Whole && a.levelInner(p, q):

@@ -186,30 +186,6 @@ func headByFeature(p, q run, why Reason) bool {
 	return ok
 }
 
-// spreadOver ties features that lie on several positions each (a depthwise convolution with a channel multiplier) to a
-// whole block with one feature for each of these positions: its features then move in groups, with the others, and keep
-// their order inside.
-func spreadOver(p, q run, why Reason) bool {
-	if q.inner > p.inner {
-		p, q = q, p
-	}
-	if p.b == nil || p.part != Whole || p.many || q.inner != 1 || p.inner == 1 || p.positions() != q.positions() {
-		return false
-	}
-	why.Text = "ties groups of features to the features that were spread over as many"
-	few := p.b.find()
-	b, ok := intoGroups(axis{q}, few.size, why)
-	if !ok {
-		return false
-	}
-	if _, ok = intoGroups(axis{{b: few, inner: 1}}, few.size, why); !ok {
-		return false
-	}
-	b.fixInside()
-	uniteHeads(few, b)
-	return true
-}
-
 // keepOrder makes a whole block one head, whose features keep their order; false where it is something else.
 func keepOrder(r run) bool {
 	b, ok := intoGroups(axis{r}, 1, Reason{Text: "is shared by all heads"})
