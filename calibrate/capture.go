@@ -30,8 +30,32 @@ type CaptureOptions struct {
 	MemoryBytes int64
 	// Mask names an input [samples, tokens] whose zeros mark positions that count in no moment; "": all do.
 	Mask string
+	// Extra, where set, takes more out of the same runs.
+	Extra *Extra
 	// Progress, where set, is called after each batch with the number of samples done. Calls do not overlap.
 	Progress func(done, total int)
+}
+
+// Extra is what a caller of Capture computes beside the sums, so that the model need not run again for it.
+type Extra struct {
+	Values []string // that its nodes read
+	// Batch is the number of samples in a run that it counts on. Where the model takes another number at a time, Capture leaves
+	// it out.
+	Batch int
+	// Extend appends nodes, inputs and outputs, under names of its own.
+	Extend func(g *onnx.Graph)
+	// Feed adds the inputs of a batch, Take looks at its outputs; both may be called for several batches at once.
+	Feed func(batch int, feeds map[string]*onnx.Tensor)
+	Take func(batch int, out map[string]*onnx.Tensor) error
+}
+
+// values are those that a graph has to compute for taps and extra.
+func (o CaptureOptions) values(taps []Tap) []string {
+	values := tappedValues(taps)
+	if o.Extra != nil {
+		values = append(values, o.Extra.Values...)
+	}
+	return values
 }
 
 func (o CaptureOptions) withDefaults() CaptureOptions {
@@ -113,7 +137,7 @@ func newCapture(e Engine, m *onnx.Model, taps []Tap, src Source, o CaptureOption
 	if err := checkTaps(taps, ix); err != nil {
 		return nil, err
 	}
-	needed, _, err := restrict(m, ix, tappedValues(taps))
+	needed, _, err := restrict(m, ix, o.values(taps))
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +148,9 @@ func newCapture(e Engine, m *onnx.Model, taps []Tap, src Source, o CaptureOption
 	if f.fixed && f.full() == 0 {
 		return nil, fault.New(fault.Data, "too_few_samples", "%d samples, but the model runs %d at a time", src.Samples(), f.batch).
 			WithHint("give more samples, or export the model with a free batch axis")
+	}
+	if o.Extra != nil && f.batch != min(o.Extra.Batch, src.Samples()) {
+		o.Extra = nil
 	}
 	return &capture{options: o, engine: e, model: m, index: ix, taps: taps, feeder: f}, nil
 }
@@ -162,9 +189,12 @@ func (c *capture) open(ctx context.Context, seen map[string]glimpse, samples int
 		s.names, s.session = c.full.names, c.full.session
 		return s, nil
 	}
-	g, err := newCaptureGraph(c.model, c.index, s.plans)
+	g, err := newCaptureGraph(c.model, c.index, s.plans, c.options)
 	if err != nil {
 		return nil, err
+	}
+	if c.options.Extra != nil {
+		c.options.Extra.Extend(g.model.Graph())
 	}
 	s.names = g.names
 	s.session, err = c.engine.Open(ctx, g.model, SessionOptions{Threads: c.options.Threads})
@@ -195,9 +225,19 @@ func (c *capture) run(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
+		extra := c.options.Extra
+		if extra != nil {
+			extra.Feed(i, feeds)
+		}
 		out, err := c.stage(i).session.Run(ctx, feeds)
+		if err != nil {
+			return nil, err
+		}
 		for name, n := range counts {
 			out[name] = n
+		}
+		if extra != nil {
+			err = extra.Take(i, out)
 		}
 		return out, err
 	}

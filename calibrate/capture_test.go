@@ -1,6 +1,7 @@
 package calibrate_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -146,5 +147,56 @@ func TestShardsEqualTheWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		near(t, name, shard, whole[name], 2e-6)
+	}
+}
+
+// TestCaptureHandsOutExtra: what a caller appends to the graph runs in the same passes over the samples, batch by batch,
+// and leaves the moments as they are.
+func TestCaptureHandsOutExtra(t *testing.T) {
+	m, src := pair(t, "mlp"), calibration(t, 75)
+	taps := realTaps(t, m, src, "Gemm")[:2]
+	plain := capture(t, m, taps, src, calibrate.CaptureOptions{Batch: 32})
+	const batches = 3
+	value := outputsOf(m, "Gemm", "1/")[0]
+	for _, workers := range []int{1, 3} {
+		var got [batches][]float64
+		extra := &calibrate.Extra{
+			Values: []string{value},
+			Batch:  32,
+			Extend: func(g *onnx.Graph) {
+				g.Input = append(g.Input, onnx.NewValueInfo("extra/factor", onnx.Float, nil))
+				g.Node = append(g.Node, onnx.NewNode("Mul", "extra/product", []string{value, "extra/factor"}, []string{"extra/product"}))
+				g.Output = append(g.Output, onnx.NewValueInfo("extra/product", onnx.Float, nil))
+			},
+			Feed: func(batch int, feeds map[string]*onnx.Tensor) {
+				feeds["extra/factor"] = onnx.FromFloat32([]float32{float32(batch + 1)}, 1)
+			},
+			Take: func(batch int, out map[string]*onnx.Tensor) (err error) {
+				got[batch], err = out["extra/product"].Float64s()
+				return err
+			},
+		}
+		with := capture(t, m, taps, src, calibrate.CaptureOptions{Batch: 32, Workers: workers, Extra: extra})
+		for _, tap := range taps {
+			near(t, tap.Name, with[tap.Name], plain[tap.Name], 1e-6)
+		}
+		extra.Take = func(int, map[string]*onnx.Tensor) error { return errors.New("batches of another size are none of it") }
+		capture(t, m, taps[:1], src, calibrate.CaptureOptions{Batch: 16, Extra: extra})
+		err := calibrate.Forward(t.Context(), orttest.Engine(t), m, src, calibrate.ForwardOptions{Outputs: []string{value}, Batch: 32}, func(b calibrate.ForwardBatch) error {
+			want, err := b.Outputs[value].Float64s()
+			batch := b.From / 32
+			if len(want) == 0 || len(want) != len(got[batch]) {
+				t.Fatalf("batch %d: %d values, want %d", batch, len(got[batch]), len(want))
+			}
+			for k, x := range want {
+				if d := got[batch][k] - x*float64(batch+1); !(d*d <= 1e-8*(1+x*x)) {
+					t.Fatalf("batch %d: value %d is %g, want %d times %g", batch, k, got[batch][k], batch+1, x)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -26,12 +26,12 @@ type sumNames struct {
 }
 
 // newCaptureGraph appends the sums of the plans to the part of m that they need.
-func newCaptureGraph(m *onnx.Model, ix *onnx.Index, plans []tapPlan) (*captureGraph, error) {
+func newCaptureGraph(m *onnx.Model, ix *onnx.Index, plans []tapPlan, o CaptureOptions) (*captureGraph, error) {
 	taps := make([]Tap, len(plans))
 	for i, p := range plans {
 		taps[i] = p.tap
 	}
-	r, b, err := restrict(m, ix, tappedValues(taps))
+	r, b, err := restrict(m, ix, o.values(taps))
 	if err != nil {
 		return nil, err
 	}

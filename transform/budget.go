@@ -90,6 +90,16 @@ func anyWidth(sp *space.Space) bool { return sp.Mode == space.Zip && sp.Fixed ==
 
 // flopsAt counts the FLOPs of a merged model of those widths.
 func (p *Prepared) flopsAt(t *merge.Trunk, widths map[*space.Space]int, rename map[string]string) (float64, error) {
+	m, err := merge.Build(p.Sources, t, p.anyone(widths), merge.Options{Rename: rename, Ones: true})
+	if err != nil {
+		return 0, err
+	}
+	c, err := cost.AtBatch(m.Model, 1)
+	return float64(c.FLOPs), err
+}
+
+// anyone are assignments of those widths, whoever joins whom.
+func (p *Prepared) anyone(widths map[*space.Space]int) merge.Assignments {
 	as := merge.Assignments{}
 	for sp, w := range widths {
 		z := match.Zip{Width: w}
@@ -102,12 +112,7 @@ func (p *Prepared) flopsAt(t *merge.Trunk, widths map[*space.Space]int, rename m
 		}
 		as[sp] = merge.Average(z)
 	}
-	m, err := merge.Build(p.Sources, t, as, merge.Options{Rename: rename, Ones: true})
-	if err != nil {
-		return 0, err
-	}
-	c, err := cost.AtBatch(m.Model, 1)
-	return float64(c.FLOPs), err
+	return as
 }
 
 // ownNames lets a single model that is shrunk keep the names of its outputs.

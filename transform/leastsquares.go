@@ -34,10 +34,41 @@ func (r *run) leastSquares(ctx context.Context, as merge.Assignments, m *merge.M
 	if err != nil {
 		return nil, err
 	}
+	return r.p.leastSquares(ctx, r.trunk, as, m, side, r.fitSources(side))
+}
+
+// fitSources are the sources that all merges of a run are fitted to.
+func (r *run) fitSources(side *merge.Merged) *refit.Sources {
 	if r.sources == nil {
 		fit, held := splitSource(r.src, HeldOut)
 		r.sources = refit.NewSources(r.e, side.Model, fit, held, r.refitOptions())
 		r.sources.Keep = r.o.Controls || r.o.Match == MatchAuto // other merges follow
 	}
-	return r.p.leastSquares(ctx, r.trunk, as, m, side, r.sources)
+	return r.sources
+}
+
+// sampleTargets lets the capture keep what least squares will compare the merged network with. Who joins whom is not known
+// yet, but names and widths are, and they say what it will look at.
+func (r *run) sampleTargets(ctx context.Context) (*calibrate.Extra, error) {
+	if _, held := splitSource(r.src, HeldOut); r.o.Settings.Refit != "ls" || held.Samples() == 0 {
+		return nil, nil
+	}
+	widths := r.widths
+	if widths == nil {
+		widths = r.p.scaled(r.trunk, 1)
+	}
+	as := r.p.anyone(widths)
+	m, err := merge.Build(r.p.Sources, r.trunk, as, merge.Options{Rename: r.o.Rename})
+	if err != nil {
+		return nil, err
+	}
+	side, err := r.p.SideBySide(nil)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := r.p.linearNodes(r.trunk, as, m, side)
+	if err != nil || len(nodes) == 0 {
+		return nil, err
+	}
+	return r.fitSources(side).Sample(ctx, m.Model, nodes)
 }

@@ -160,17 +160,20 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 		return nil, fault.New(fault.Data, "no_data", "these models can only be matched by what they compute: calibration data is needed").
 			WithHint("give unlabelled inputs with --data FILE.npz")
 	}
+	if r.o.Budget > 0 {
+		if err := r.timed("match", func() (err error) {
+			r.widths, err = r.p.planWidths(r.trunk, r.o.Budget, r.o.Rename)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+	}
 	if wantsData {
 		if err := r.timed("capture", func() error { return r.measure(ctx) }); err != nil {
 			return nil, err
 		}
 	}
 	if err := r.timed("match", func() (err error) {
-		if r.o.Budget > 0 {
-			if r.widths, err = r.p.planWidths(r.trunk, r.o.Budget, r.o.Rename); err != nil {
-				return err
-			}
-		}
 		if r.o.Match == MatchAuto && wantsData {
 			r.as, r.auto, err = r.assignAuto(ctx)
 			return err
@@ -249,7 +252,11 @@ func (r *run) fullWidth() bool {
 }
 
 func (r *run) measure(ctx context.Context) (err error) {
-	r.stats, err = r.p.measureShared(ctx, r.e, r.trunk, r.o.measured(r.src), r.o.measuresNodes(), r.o.measuresPlaces(), r.o.capture(), r.o.Shared)
+	o := r.o.capture()
+	if o.Extra, err = r.sampleTargets(ctx); err != nil {
+		return err
+	}
+	r.stats, err = r.p.measureShared(ctx, r.e, r.trunk, r.o.measured(r.src), r.o.measuresNodes(), r.o.measuresPlaces(), o, r.o.Shared)
 	return err
 }
 

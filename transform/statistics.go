@@ -55,6 +55,7 @@ func (p *Prepared) measureShared(ctx context.Context, e calibrate.Engine, t *mer
 	if out.Moments, err = capture(tp.taps(nodes, places)); err != nil {
 		return nil, err
 	}
+	o.Extra = nil // it is there now
 	return out, out.lookElsewhere(tp, capture)
 }
 

@@ -5,27 +5,50 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
-// columns unfolds a batch of the node's input at the positions of index: a column for each sample and position
-// with the d inputs behind the output there, and a 1 for the bias: [groups, d+1, columns]. No copy of the
+// columns unfolds a batch of the nodes' inputs, one for each part, at the positions of index: a column for each sample and
+// position with the d inputs behind the output there, and a 1 for the bias: [groups, d+1, columns]. No copy of the
 // whole unfolded activation is ever made.
-func (p *problem) columns(x *onnx.Tensor, index []int64) ([]float32, error) {
-	v, _, err := float32s(x)
-	if err != nil {
-		return nil, err
-	}
-	if p.kernel.op == "Conv" {
-		return p.patches(v, x.Dims, index)
-	}
-	rows := p.rows(x.Dims, index)
-	n := len(rows)
-	out := make([]float32, (p.d+1)*n)
-	for k, row := range rows {
-		for j, x := range v[row*p.d : (row+1)*p.d] {
-			out[j*n+k] = x
+func (p *problem) columns(inputs []*onnx.Tensor, index []int64) ([]float32, error) {
+	cols := p.count(inputs[0].Dims, index)
+	out := make([]float32, p.groups*(p.d+1)*cols)
+	for k, q := range p.parts {
+		if n := p.count(inputs[k].Dims, index); n != cols {
+			return nil, fault.New(fault.Internal, "positions", "%d columns of one input, %d of another", cols, n).AtValue(q.Input)
+		}
+		if err := p.unfold(out[q.first*cols:], q, inputs[k], index); err != nil {
+			return nil, err
 		}
 	}
-	fill(out[p.d*n:])
+	for g := range p.groups {
+		fill(out[(g*(p.d+1)+p.d)*cols:][:cols])
+	}
 	return out, nil
+}
+
+// count is the number of columns.
+func (p *problem) count(dims []int64, index []int64) int {
+	if p.channelsFirst() {
+		return int(dims[0]) * len(index)
+	}
+	return len(p.rows(dims, index))
+}
+
+// unfold writes a part's rows of the columns to out.
+func (p *problem) unfold(out []float32, q part, x *onnx.Tensor, index []int64) error {
+	v, _, err := float32s(x)
+	if err != nil {
+		return err
+	}
+	if p.channelsFirst() {
+		return p.patches(out, q, v, x.Dims, index)
+	}
+	rows := p.rows(x.Dims, index)
+	for k, row := range rows {
+		for j, x := range v[row*q.d : (row+1)*q.d] {
+			out[j*len(rows)+k] = x
+		}
+	}
+	return nil
 }
 
 func fill(row []float32) {
@@ -56,18 +79,17 @@ func (p *problem) rows(dims []int64, index []int64) []int {
 	return rows
 }
 
-// patches unfolds the input of a convolution, [N, C, H, W] or [N, C, W].
-func (p *problem) patches(v []float32, dims []int64, index []int64) ([]float32, error) {
+// patches unfolds the input of a convolution, [N, C, H, W] or [N, C, W], into out.
+func (p *problem) patches(out []float32, q part, v []float32, dims []int64, index []int64) error {
 	n, channels, h, w := int(dims[0]), int(dims[1]), int64(1), dims[len(dims)-1]
 	if len(dims) == 4 {
 		h = dims[2]
 	}
-	offsets, err := p.offsets(h, w, index)
+	offsets, err := p.offsets(q.kernel, h, w, index)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cols, perGroup, size := n*len(index), channels/p.groups, int(h*w)
-	out := make([]float32, p.groups*(p.d+1)*cols)
 	for c := range channels {
 		first := (c/perGroup*(p.d+1) + c%perGroup*len(offsets)) * cols
 		for s := range n {
@@ -82,16 +104,12 @@ func (p *problem) patches(v []float32, dims []int64, index []int64) ([]float32, 
 			}
 		}
 	}
-	for g := range p.groups {
-		fill(out[(g*(p.d+1)+p.d)*cols:][:cols])
-	}
-	return out, nil
+	return nil
 }
 
 // offsets is, for each kernel tap and each position of index, the place in a plane of H×W that it reads; -1 in
 // the padding.
-func (p *problem) offsets(h, w int64, index []int64) ([][]int32, error) {
-	k := p.kernel
+func (p *problem) offsets(k kernel, h, w int64, index []int64) ([][]int32, error) {
 	size := func(axis int, in int64) int64 {
 		return (in+k.pads[axis]+k.pads[axis+2]-(k.window[axis]-1)*k.dilations[axis]-1)/k.strides[axis] + 1
 	}

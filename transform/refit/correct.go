@@ -5,31 +5,47 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
-// correctNode adds corrections, one for each group, to the weights and the bias of a node.
-func correctNode(m *onnx.Model, p *problem, groups []*correction) error {
-	proto := find(m.Graph(), p.Weight)
+// correctNodes adds corrections, one for each group, to the weights of a problem's nodes and the bias of the last.
+func correctNodes(m *onnx.Model, p *problem, groups []*correction) error {
+	shift := make([]float64, p.groups*p.o)
+	for g, c := range groups {
+		if c != nil {
+			copy(shift[g*p.o:], c.b)
+		}
+	}
+	var dtype onnx.DType
+	for _, q := range p.parts {
+		var err error
+		if dtype, err = q.correct(m, p.o, groups); err != nil {
+			return err
+		}
+	}
+	return shiftBias(m, p, dtype, shift)
+}
+
+// correct adds to the weights of a node, and returns their type.
+func (q part) correct(m *onnx.Model, o int, groups []*correction) (onnx.DType, error) {
+	proto := find(m.Graph(), q.Weight)
 	t, err := onnx.TensorOf(proto)
 	if err != nil {
-		return err
+		return onnx.Undefined, err
 	}
 	w, err := t.Float64s()
 	if err != nil {
-		return err
+		return t.DType, err
 	}
-	shift := make([]float64, p.groups*p.o)
 	for g, c := range groups {
 		if c == nil {
 			continue
 		}
-		copy(shift[g*p.o:], c.b)
-		for i := range p.o {
-			for j, x := range c.w.row(i) {
-				w[p.at(g*p.o+i, j)] += x
+		for i := range o {
+			for j, x := range c.w.row(i)[q.first : q.first+q.d] {
+				w[q.at(g*o+i, j, o)] += x
 			}
 		}
 	}
 	setTensor(proto, onnx.FromFloat64(t.DType, w, t.Dims...))
-	return shiftBias(m, p, t.DType, shift)
+	return t.DType, nil
 }
 
 func setTensor(p *onnx.TensorProto, t *onnx.Tensor) {
@@ -45,7 +61,8 @@ func shiftBias(m *onnx.Model, p *problem, dtype onnx.DType, shift []float64) err
 	if p.Bias == "" {
 		name := p.Node + "/bias"
 		m.Graph().Initializer = append(m.Graph().Initializer, onnx.FromFloat64(dtype, shift, int64(len(shift))).Proto(name))
-		p.node.Input = append(p.node.Input[:2:2], name)
+		node := p.parts[len(p.parts)-1].node
+		node.Input = append(node.Input[:2:2], name)
 		return nil
 	}
 	proto := find(m.Graph(), p.Bias)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,6 +104,86 @@ func TestResidualSum(t *testing.T) {
 	own := []Linear{linearAt("zs", "x", "ws", "", "zs", 1, 6), linearAt("z3", "r2", "w3", "b3", "z3", 1, 6)}
 	if sum, z := errorOf(at), errorOf(own); sum > 0.8*z {
 		t.Errorf("compared at the sums the output is off by %.3g, at the nodes themselves by %.3g", sum, z)
+	}
+}
+
+// twoBranches adds what two nodes make of different inputs.
+const twoBranches = `
+input x f32[N,4]
+m1 = init f32[4,2] {1, 0, 0, 1, %[1]g, 0, 0, %[1]g}
+m2 = init f32[4,2] {0, 0, 0, 0, 1, 0, 0, 1}
+w1 = init f32[2,2] {1, 0, 0, 1}
+w2 = init f32[2,2] {1, 0, 0, 1}
+u = MatMul(x, m1)
+v = MatMul(x, m2)
+z1 = MatMul(u, w1)
+z2 = MatMul(v, w2)
+y = Add(z1, z2)
+output y f32
+`
+
+// TestBranchesAreFittedTogether: what two nodes make together is fitted in one system. In the merged network the first one's
+// input has what the second one's should be mixed in; only both together can take it out again.
+func TestBranchesAreFittedTogether(t *testing.T) {
+	side := onnxtest.Build(t, fmt.Sprintf(twoBranches, 0.0))
+	nodes := []Linear{linearAt("z1", "u", "w1", "", "z1", 1, 2), linearAt("z2", "v", "w2", "", "y", 1, 2)}
+	fit, held := tensors{"x", onnxtest.RandomBetween(5, -1, 1, onnx.Float, 200, 4)}, tensors{"x", onnxtest.RandomBetween(6, -1, 1, onnx.Float, 50, 4)}
+	undo := SetRidges(1e-9)
+	defer undo()
+	for _, c := range []struct {
+		steps [][]Linear
+		with  [][]string
+		after func(float64) bool
+	}{
+		{[][]Linear{nodes}, [][]string{{"z2"}, {"z1"}}, func(e float64) bool { return e < 1e-8 }},
+		{[][]Linear{nodes[:1], nodes[1:]}, [][]string{nil, nil}, func(e float64) bool { return e > 0.3 }},
+	} {
+		merged := onnxtest.Build(t, fmt.Sprintf(twoBranches, 3.0))
+		var fits []Fit
+		for _, step := range c.steps {
+			fits = append(fits, fitAll(t, merged, side, step, fit, held, Options{Batch: 16})...)
+		}
+		if len(fits) != 2 || !slices.EqualFunc(fits, c.with, func(f Fit, with []string) bool { return slices.Equal(f.With, with) }) || fits[0].Node != "z1" || !c.after(fits[1].After) {
+			t.Errorf("%d systems: %+v", len(c.steps), fits)
+		}
+		if e := outputError(t, merged, side, held); !c.after(e * e) {
+			t.Errorf("%d systems: the output is off by %.3g", len(c.steps), e)
+		}
+	}
+}
+
+// TestThreeBranches: of a sum of sums that nobody else reads, all three are fitted in one system.
+func TestThreeBranches(t *testing.T) {
+	sum := func(mixed float64, seed int) *onnx.Model {
+		more := fmt.Sprintf("w3 = init f32[4,2] random(%d)\nr = Relu(x)\nz3 = MatMul(r, w3)\nall = Add(z3, y)\noutput all f32\n", seed)
+		return onnxtest.Build(t, strings.Replace(fmt.Sprintf(twoBranches, mixed), "output y f32\n", more, 1))
+	}
+	undo := SetRidges(1e-9)
+	defer undo()
+	nodes := []Linear{
+		linearAt("z1", "u", "w1", "", "z1", 1, 2), linearAt("z2", "v", "w2", "", "y", 1, 2), linearAt("z3", "r", "w3", "", "all", 1, 2),
+	}
+	images := func(seed int64) tensors { return tensors{"x", onnxtest.RandomBetween(seed, -1, 1, onnx.Float, 200, 4)} }
+	fits := fitAll(t, sum(3, 2), sum(0, 1), nodes, images(5), images(6), Options{})
+	if len(fits) != 3 {
+		t.Fatalf("%d fits", len(fits))
+	}
+	for _, f := range fits {
+		if len(f.With) != 2 || f.At != "all" || !(f.After < 1e-8) || f.Before < 0.1 {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// TestReadElsewhere: a shortcut that something else reads too has an output of its own to make, and is fitted to that.
+func TestReadElsewhere(t *testing.T) {
+	read := func(seed int) *onnx.Model {
+		return onnxtest.Build(t, fmt.Sprintf(residual, seed)+"u = Relu(z2)\noutput u f32\n")
+	}
+	for _, f := range fitAll(t, read(2), read(1), residualNodes(), images(5, 60), images(6, 20), Options{}) {
+		if f.With != nil {
+			t.Errorf("%s was fitted with %v", f.Node, f.With)
+		}
 	}
 }
 

@@ -11,11 +11,12 @@ import (
 
 // Fit is what LeastSquares did to a node.
 type Fit struct {
-	Node    string  `json:"node"`
-	Head    string  `json:"head,omitempty"`
-	At      string  `json:"at"`      // where it was compared with the sources
-	Inputs  int     `json:"inputs"`  // weights behind each output
-	Samples float64 `json:"samples"` // positions that it was fitted on
+	Node    string   `json:"node"`
+	Head    string   `json:"head,omitempty"`
+	At      string   `json:"at"`                    // where it was compared with the sources
+	With    []string `json:"fitted_with,omitempty"` // the nodes that were fitted in one system with it
+	Inputs  int      `json:"inputs"`                // weights behind each output
+	Samples float64  `json:"samples"`               // positions that it was fitted on
 	// Way is what was done: ls; repair, which is tried too where there are few positions; none.
 	Way    string  `json:"way"`
 	Lambda float64 `json:"lambda"` // the ridge chosen; 0 where the node was not solved for
@@ -75,11 +76,9 @@ func (l *fitter) open(ctx context.Context, nodes []Linear) (err error) {
 		return err
 	}
 	var wants [][]string
-	for _, n := range nodes {
-		if p, ok := newProblem(ix, n); ok {
-			l.problems = append(l.problems, p)
-			wants = append(wants, p.wants())
-		}
+	l.problems = problemsOf(ix, nodes)
+	for _, p := range l.problems {
+		wants = append(wants, p.wants())
 	}
 	if len(l.problems) == 0 {
 		return nil
@@ -105,10 +104,14 @@ func (l *fitter) open(ctx context.Context, nodes []Linear) (err error) {
 
 // wants are the values that a fit looks at.
 func (p *problem) wants() []string {
-	if p.skip != "" {
-		return []string{p.Input, p.skip}
+	var values []string
+	for _, q := range p.parts {
+		values = append(values, q.Input)
 	}
-	return []string{p.Input}
+	if p.skip != "" {
+		values = append(values, p.skip)
+	}
+	return values
 }
 
 func (l *fitter) close() {
@@ -135,7 +138,7 @@ func (l *fitter) node(ctx context.Context, k int) error {
 	if err != nil {
 		return err
 	}
-	f := Fit{Node: p.Name, Head: p.Head, At: p.At, Inputs: p.d, Samples: systems[0].n}
+	f := Fit{At: p.At, Samples: systems[0].n}
 	if enough := fewSamples * float64(p.d); f.Samples < enough {
 		f.Enough = enough
 	}
@@ -162,11 +165,25 @@ func (l *fitter) node(ctx context.Context, k int) error {
 		return err
 	}
 	best := choose(tries, errors, variance, lambdas, &f)
-	l.fits = append(l.fits, f)
+	l.fits = append(l.fits, f.forEach(p.parts)...)
 	if best == nil {
 		return nil
 	}
-	return correctNode(l.merged, p, best)
+	return correctNodes(l.merged, p, best)
+}
+
+// forEach is what was done to each node of a problem.
+func (f Fit) forEach(parts []part) (fits []Fit) {
+	for k, q := range parts {
+		f.Node, f.Head, f.Inputs, f.With = q.Name, q.Head, q.d, nil
+		for j, other := range parts {
+			if j != k {
+				f.With = append(f.With, other.Name)
+			}
+		}
+		fits = append(fits, f)
+	}
+	return fits
 }
 
 // exact is the relative squared error that counts as none: that of float32 rounding.

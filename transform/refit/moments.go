@@ -63,11 +63,15 @@ func (p pairWalk) overBatches(ctx context.Context, m *onnx.Model, q *problem, mo
 // of columns that count.
 func (p pairWalk) feeds(q *problem, batch int, w []float32) (map[string]*onnx.Tensor, int, error) {
 	index := q.index(batch, p.walk.samples())
-	x, err := p.walk.value(q.Input, batch)
-	if err != nil {
-		return nil, 0, err
+	var inputs []*onnx.Tensor
+	for _, part := range q.parts {
+		x, err := p.walk.value(part.Input, batch)
+		if err != nil {
+			return nil, 0, err
+		}
+		inputs = append(inputs, x)
 	}
-	columns, err := q.columns(x, index)
+	columns, err := q.columns(inputs, index)
 	if err != nil {
 		return nil, 0, err
 	}

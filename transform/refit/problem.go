@@ -15,11 +15,11 @@ var (
 	minPositions     = 8000
 )
 
-// problem is a node that is to be fitted, with what is known of it before anything runs.
+// problem is a node that is to be fitted, with what is known of it before anything runs. Two nodes whose sum is all that
+// anyone reads are one problem, under the name of the later: both ends of a residual block with a projection.
 type problem struct {
 	Linear
-	node   *onnx.Node
-	kernel kernel
+	parts []part // the nodes, itself the last
 	// Each of the groups has a system of its own, of o outputs on d inputs; most nodes have one group.
 	groups, d, o int
 	skip         string // the value that is added to the node's before the comparison, "" for none
@@ -29,21 +29,67 @@ type problem struct {
 	sampled bool
 }
 
+// part is a node of a problem, with d of its inputs, from the first on.
+type part struct {
+	Linear
+	node     *onnx.Node
+	kernel   kernel
+	first, d int
+}
+
+// problemsOf describes the nodes that least squares does not leave alone, in their order.
+func problemsOf(ix *onnx.Index, nodes []Linear) []*problem {
+	var all []*problem
+	for _, n := range nodes {
+		p, ok := newProblem(ix, n)
+		if !ok {
+			continue
+		}
+		if k := slices.IndexFunc(all, func(q *problem) bool { return p.joins(ix, q) }); k >= 0 {
+			p.join(all[k])
+			all = slices.Delete(all, k, k+1)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
 // newProblem describes a node; ok is false for nodes that least squares leaves alone.
 func newProblem(ix *onnx.Index, n Linear) (p *problem, ok bool) {
-	p = &problem{Linear: n, node: ix.Producer(n.Node), groups: 1}
-	if p.node == nil {
+	p = &problem{Linear: n, groups: 1}
+	node := ix.Producer(n.Node)
+	if node == nil {
 		return nil, false
 	}
-	if p.kernel, ok = kernelOf(ix, p.node); !ok {
+	kernel, ok := kernelOf(ix, node)
+	if !ok {
 		return nil, false
 	}
 	dims := ix.Initializer(n.Weight).GetDims()
-	if p.kernel.groups > 1 {
-		p.groups = int(p.kernel.groups)
+	if kernel.groups > 1 {
+		p.groups = int(kernel.groups)
 	}
-	p.d, p.o = p.kernel.inputs(dims), p.kernel.outputs(dims)/p.groups
+	p.d, p.o = kernel.inputs(dims), kernel.outputs(dims)/p.groups
+	p.parts = []part{{Linear: n, node: node, kernel: kernel, d: p.d}}
 	return p, p.ownWeights(ix) && p.follow(ix)
+}
+
+// joins is true where q makes p's skip, for p alone: then none of p's inputs comes from q, and one system can tell what
+// each of both should make of their sum.
+func (p *problem) joins(ix *onnx.Index, q *problem) bool {
+	return p.skip != "" && q.At == p.skip && q.skip == "" && len(ix.Uses(q.At)) == 1 && ix.Output(q.At) == nil &&
+		p.groups == 1 && q.groups == 1 && p.o == q.o && p.channelsFirst() == q.channelsFirst() && p.noBias() == q.noBias()
+}
+
+// join takes q's nodes into p.
+func (p *problem) join(q *problem) {
+	p.skip = ""
+	p.parts = append(q.parts, p.parts...)
+	p.d = 0
+	for k := range p.parts {
+		p.parts[k].first = p.d
+		p.d += p.parts[k].d
+	}
 }
 
 // ownWeights is true where weights and bias are constants of this node alone.
@@ -62,7 +108,10 @@ func (p *problem) ownWeights(ix *onnx.Index) bool {
 }
 
 // noBias is true of nodes that cannot have one.
-func (p *problem) noBias() bool { return p.kernel.op == "MatMul" && p.Bias == "" }
+func (p *problem) noBias() bool { return p.kernel().op == "MatMul" && p.Bias == "" }
+
+// kernel is the last node's.
+func (p *problem) kernel() kernel { return p.parts[len(p.parts)-1].kernel }
 
 // follow finds what is added between the node and the comparison: a bias, which is fitted, or the skip of a
 // residual sum.
@@ -88,7 +137,7 @@ func (p *problem) follow(ix *onnx.Index) bool {
 }
 
 // channelsFirst is true where the sources' values are [N, C, …], not […, C].
-func (p *problem) channelsFirst() bool { return p.kernel.op == "Conv" }
+func (p *problem) channelsFirst() bool { return p.kernel().op == "Conv" }
 
 // positions is the number of positions in a sample.
 func (p *problem) positions() int {
@@ -127,37 +176,39 @@ func (p *problem) index(batch, samples int) []int64 {
 	return index
 }
 
-// weights are the node's as it is now, by group and output in rows of inputs with the bias behind them:
+// weights are the nodes' as they are now, by group and output in rows of inputs with the bias behind them:
 // [groups, o, d+1], float32.
 func (p *problem) weights(m *onnx.Model) ([]float32, error) {
-	w, err := floatsOf(m, p.Weight)
-	if err != nil {
-		return nil, err
-	}
-	bias := make([]float32, p.groups*p.o)
-	if p.Bias != "" {
-		if bias, err = floatsOf(m, p.Bias); err != nil {
-			return nil, err
-		}
-	}
 	rows := p.groups * p.o
 	out := make([]float32, rows*(p.d+1))
-	for i := range rows {
-		row := out[i*(p.d+1):][:p.d+1]
-		for j := range p.d {
-			row[j] = w[p.at(i, j)]
+	for _, q := range p.parts {
+		w, err := floatsOf(m, q.Weight)
+		if err != nil {
+			return nil, err
 		}
-		row[p.d] = bias[i]
+		bias := make([]float32, rows)
+		if q.Bias != "" {
+			if bias, err = floatsOf(m, q.Bias); err != nil {
+				return nil, err
+			}
+		}
+		for i := range rows {
+			row := out[i*(p.d+1):][:p.d+1]
+			for j := range q.d {
+				row[q.first+j] = w[q.at(i, j, p.o)]
+			}
+			row[p.d] += bias[i]
+		}
 	}
 	return out, nil
 }
 
-// at is where the weight of output i and input j lies in the node's initializer.
-func (p *problem) at(i, j int) int {
-	if p.kernel.inputsFirst() {
-		return j*p.o + i
+// at is where the weight of output i and input j lies in the node's initializer, o being the number of outputs.
+func (q part) at(i, j, o int) int {
+	if q.kernel.inputsFirst() {
+		return j*o + i
 	}
-	return i*p.d + j
+	return i*q.d + j
 }
 
 func floatsOf(m *onnx.Model, name string) ([]float32, error) {

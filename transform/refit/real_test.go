@@ -223,22 +223,27 @@ func TestHeadsAreRefitted(t *testing.T) {
 	}
 }
 
-// TestResidualNet: in a real residual network the last convolution of every block is compared at the sum.
+// TestResidualNet: in a real residual network the last convolution of every block is compared at the sum, the projected
+// shortcuts together with it.
 func TestResidualNet(t *testing.T) {
 	f := load(t, "fmnist_resnet20", 40)
 	_, fits := f.fitted(t, refit.Options{Workers: 2})
-	sums, convs := 0, 0
+	sums, convs, joint := 0, 0, 0
 	for _, fit := range fits {
 		convs++
 		if fit.At != fit.Node && f.opOf(fit.At) == "Add" {
 			sums++
 		}
+		if len(fit.With) > 0 {
+			joint++
+		}
 		if !(fit.After <= fit.Before) {
 			t.Errorf("%s: the held-out error rose from %.4g to %.4g", fit.Node, fit.Before, fit.After)
 		}
 	}
-	if sums != 9 || convs != 23 {
-		t.Errorf("%d of %d nodes are compared at a sum, want 9 (one for each block) of 23", sums, convs)
+	if sums != 11 || joint != 4 || convs != 23 {
+		t.Errorf("%d of %d nodes are compared at a sum, %d of them in pairs; want 11 (one for each of 9 blocks, 2 projections) of 23, and 4",
+			sums, convs, joint)
 	}
 }
 

@@ -1,6 +1,8 @@
 package refit
 
 import (
+	"context"
+
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
@@ -29,7 +31,30 @@ func NewSources(e calibrate.Engine, side *onnx.Model, fit, held calibrate.Source
 }
 
 func newTargets(s *Sources, src calibrate.Source) *targets {
-	return &targets{sources: s, src: src, seen: map[string]glimpse{}, kept: map[string]bool{}}
+	return &targets{sources: s, src: src, seen: map[string]glimpse{}}
+}
+
+// Sample returns what lets a capture over the samples to fit keep what nodes of a merged model will be compared with, so
+// that the sources need not run again for them; nil where all is kept. Only widths, names and targets of the model matter.
+// What the capture does not see to, because the merge turns out another one, is computed when it is needed.
+func (s *Sources) Sample(ctx context.Context, merged *onnx.Model, nodes []Linear) (*calibrate.Extra, error) {
+	ix, err := onnx.NewIndex(merged.Graph())
+	if err != nil {
+		return nil, err
+	}
+	t := s.fit
+	missing, err := t.missing(ctx, problemsOf(ix, nodes))
+	if err != nil || len(missing) == 0 {
+		return nil, err
+	}
+	var names map[string]string
+	return &calibrate.Extra{
+		Values: valuesOf(missing, func(string) bool { return true }),
+		Batch:  t.walk.o.Batch,
+		Extend: func(g *onnx.Graph) { names = t.extend(g, missing) },
+		Feed:   func(batch int, feeds map[string]*onnx.Tensor) { t.feedPositions(missing, batch, feeds) },
+		Take:   func(batch int, out map[string]*onnx.Tensor) error { return t.keep(names, batch, out) },
+	}, nil
 }
 
 // Close frees what was kept.

@@ -3,6 +3,7 @@ package refit
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -15,7 +16,6 @@ type targets struct {
 	src     calibrate.Source
 	walk    *walk              // over src; of the latest pass
 	seen    map[string]glimpse // the sources' values, by name
-	kept    map[string]bool    // what is in the store, by sampleName
 }
 
 // glimpse is the form of a value, without its samples.
@@ -29,32 +29,45 @@ func (t *targets) sampleName(p *problem, m Member) string {
 	return fmt.Sprintf("%s at %d of %s", m.Value, p.perSample(t.walk.samples()), p.Node)
 }
 
-// prepare runs the sources for those problems whose targets are not kept yet, and learns all problems' dims.
+// prepare runs the sources for those problems whose targets are not kept yet.
 func (t *targets) prepare(ctx context.Context, problems []*problem) error {
-	if err := t.plan(valuesOf(problems, func(v string) bool { _, ok := t.seen[v]; return !ok })); err != nil {
+	missing, err := t.missing(ctx, problems)
+	if err != nil || len(missing) == 0 {
 		return err
 	}
+	return t.run(ctx, missing)
+}
+
+// missing learns all problems' dims, lists those whose targets are not kept yet, and plans the walk that computes them.
+func (t *targets) missing(ctx context.Context, problems []*problem) ([]*problem, error) {
+	if err := t.plan(valuesOf(problems, func(v string) bool { _, ok := t.seen[v]; return !ok })); err != nil {
+		return nil, err
+	}
 	if err := t.look(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	var missing []*problem
 	for _, p := range problems {
 		g := t.seen[p.Target[0].Value]
 		p.dims, p.sampled = g.dims, p.channelsFirst() || len(g.dims) > 1 && g.samples
-		for _, m := range p.Target {
-			if !t.kept[t.sampleName(p, m)] {
-				missing = append(missing, p)
-				break
-			}
+		if slices.ContainsFunc(p.Target, func(m Member) bool { return !t.has(t.sampleName(p, m)) }) {
+			missing = append(missing, p)
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		return nil, nil
 	}
-	if err := t.plan(valuesOf(missing, func(string) bool { return true })); err != nil {
-		return err
+	return missing, t.plan(valuesOf(missing, func(string) bool { return true }))
+}
+
+// has is true of samples that are kept for every batch.
+func (t *targets) has(name string) bool {
+	for b := range t.walk.batches() {
+		if _, _, ok := t.walk.store.form(key{t, name, b}); !ok {
+			return false
+		}
 	}
-	return t.run(ctx, missing)
+	return true
 }
 
 // valuesOf lists the sources' values that problems are compared with, as far as they are wanted.
@@ -115,48 +128,54 @@ func (t *targets) inputs(all map[string]*onnx.Tensor) map[string]*onnx.Tensor {
 
 // run computes the members of all batches and keeps them in the store.
 func (t *targets) run(ctx context.Context, problems []*problem) error {
-	model, names := t.graph(problems)
+	model := t.walk.piece(t.walk.steps[0])
+	model.Graph().Output = nil
+	names := t.extend(model.Graph(), problems)
 	s, err := t.sources.engine.Open(ctx, model, calibrate.SessionOptions{Threads: 1})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	err = t.walk.each(func(b int) error {
+	return t.walk.each(func(b int) error {
 		feeds, err := t.walk.input(b)
 		if err != nil {
 			return err
 		}
 		feeds = t.inputs(feeds)
-		for k, p := range problems {
-			if index := p.index(b, t.walk.samples()); index != nil {
-				feeds[positionsName(k)] = onnx.FromInt64(index, int64(len(index)))
-			}
-		}
+		t.feedPositions(problems, b, feeds)
 		out, err := s.Run(ctx, feeds)
 		if err != nil {
 			return err
 		}
-		for name, output := range names {
-			if err := t.walk.store.put(key{t, name, b}, out[output]); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.keep(names, b, out)
 	})
-	for name := range names {
-		t.kept[name] = true
-	}
-	return err
 }
 
-func positionsName(problem int) string { return fmt.Sprintf("positions/%d", problem) }
+// feedPositions adds the sampled positions of a batch.
+func (t *targets) feedPositions(problems []*problem, batch int, feeds map[string]*onnx.Tensor) {
+	for k, p := range problems {
+		if index := p.index(batch, t.walk.samples()); index != nil {
+			feeds[positionsName(k)] = onnx.FromInt64(index, int64(len(index)))
+		}
+	}
+}
 
-// graph is the sources with the members at the sampled positions for outputs: [N, C, P], [N, P, C] or [rows, C]. It
-// also returns the outputs' names, by sampleName.
-func (t *targets) graph(problems []*problem) (*onnx.Model, map[string]string) {
-	m := t.walk.piece(t.walk.steps[0])
-	b := &graphBuilder{g: m.Proto.Graph, prefix: "targets/"}
-	b.g.Output = nil
+// keep stores the samples of a batch; names are extend's.
+func (t *targets) keep(names map[string]string, batch int, out map[string]*onnx.Tensor) error {
+	for name, output := range names {
+		if err := t.walk.store.put(key{t, name, batch}, out[output]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func positionsName(problem int) string { return fmt.Sprintf("targets/positions/%d", problem) }
+
+// extend makes the members at the sampled positions outputs of the sources' graph: [N, C, P], [N, P, C] or [rows, C]. It
+// returns the outputs' names, by sampleName.
+func (t *targets) extend(g *onnx.Graph, problems []*problem) map[string]string {
+	b := &graphBuilder{g: g, prefix: "targets/"}
 	names := map[string]string{}
 	for k, p := range problems {
 		if p.sampled {
@@ -168,7 +187,7 @@ func (t *targets) graph(problems []*problem) (*onnx.Model, map[string]string) {
 			names[t.sampleName(p, member)] = v
 		}
 	}
-	return m, names
+	return names
 }
 
 // sampled takes the sampled positions of a member's value.
@@ -277,7 +296,6 @@ func (t *targets) drop(p *problem) {
 	}
 	for _, m := range p.Target {
 		name := t.sampleName(p, m)
-		delete(t.kept, name)
 		for b := range t.walk.batches() {
 			t.walk.store.drop(key{t, name, b})
 		}
