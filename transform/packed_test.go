@@ -147,10 +147,52 @@ const multiplied = `
 	output y
 `
 
+// selective weighs two branches of a map against each other, channel by channel (SKNet).
+const selective = `
+	input x f32[N,3,6,6]
+	ws = init f32[6,3,1,1] random(1)
+	s = Conv(x, ws)
+	h = Tanh(s)
+	wa = init f32[8,6,3,3] random(2)
+	a0 = Conv(h, wa) {pads=[1,1,1,1]}
+	a = Relu(a0)
+	wb = init f32[8,6,3,3] random(3)
+	b0 = Conv(h, wb) {pads=[2,2,2,2], dilations=[2,2]}
+	b = Relu(b0)
+	one = init i64[1] {1}
+	a1 = Unsqueeze(a, one)
+	b1 = Unsqueeze(b, one)
+	ab = Concat(a1, b1) {axis=1}
+	sum = ReduceSum(ab, one) {keepdims=0}
+	g = GlobalAveragePool(sum)
+	wr = init f32[4,8,1,1] random(4)
+	r0 = Conv(g, wr)
+	r = Relu(r0)
+	we = init f32[16,4,1,1] random(5)
+	e = Conv(r, we)
+	d = init i64[5] {0, 2, 8, 1, 1}
+	ed = Reshape(e, d)
+	p = Softmax(ed) {axis=1}
+	w = Mul(ab, p)
+	o = ReduceSum(w, one) {keepdims=0}
+	wy = init f32[3,8,6,6] random(6)
+	y = Conv(o, wy)
+	output y
+`
+
 // What is tied to features by their number only: one for each head, several for each channel.
 func TestFeaturesOfHeadsAndSpreadChannels(t *testing.T) {
 	relative := strings.ReplaceAll(packedBlock, "PARTS", relativePositions)
 	relative = strings.ReplaceAll(relative, "s = Softmax(e)", "eb = Add(e, heads)\n\ts = Softmax(eb)")
 	t.Run("relative positions", func(t *testing.T) { proveFree(t, onnxtest.Build(t, relative)) })
 	t.Run("channel multiplier", func(t *testing.T) { proveFree(t, onnxtest.Build(t, "opset 18\n"+multiplied)) })
+	t.Run("split attention", func(t *testing.T) {
+		m := onnxtest.Build(t, "opset 18\n"+selective)
+		for _, s := range prepare(t, m).Sources.Full.Spaces {
+			if s.Heads > 0 {
+				t.Errorf("space %q is divided into heads: %s", s.Name, s.Reasons())
+			}
+		}
+		proveFree(t, m)
+	})
 }

@@ -54,6 +54,8 @@ var Passes = []Pass{
 		After: []Constraint{{"reshape", "target shapes are constant then"}, {"attributes", "axes are positive then"}}},
 	{Name: "splits", Why: "features are cut by Slice everywhere", Run: splitsToSlices,
 		After: []Constraint{{"spelling", "sizes are explicit then"}, {"packed", "it knows packed projections by their Split"}}},
+	{Name: "branches", Why: "the weights of a split attention belong to branches, not to heads", Run: divideBranches,
+		After: []Constraint{{"attributes", "axes are positive then"}, {"reshape", "target shapes are constant then"}}},
 	{Name: "transposes", Why: "axes change places in one step, whether others are joined meanwhile or not", Run: plainTransposes,
 		After: []Constraint{{"attributes", "permutations are explicit then"}, {"reshape", "sizes are known then"},
 			{"packed", "parts bring Transposes of their own"}}},
