@@ -148,7 +148,7 @@ func measureAuto(t *testing.T, pair string) {
 			}
 			fmt.Printf("| %s | %s | %s | %.4f | %.4f | %s |", pair, r, way, res.Report.HeldOut.RelativeError(), off, f.accuracy(t, res.Merged))
 			if a := res.Report.Auto; a != nil {
-				fmt.Printf(" %v, %s kept, %.4v |", a.Taken, a.Merge, a.Errors)
+				fmt.Printf(" %v, %s kept, %v |", a.Taken, a.Merge, a.Errors)
 			}
 			fmt.Println()
 		}
