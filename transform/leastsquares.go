@@ -47,28 +47,68 @@ func (r *run) fitSources(side *merge.Merged) *refit.Sources {
 	return r.sources
 }
 
-// sampleTargets lets the capture keep what least squares will compare the merged network with. Who joins whom is not known
-// yet, but names and widths are, and they say what it will look at.
+// sampleTargets lets the capture keep what least squares will compare the merged network with.
 func (r *run) sampleTargets(ctx context.Context) (*calibrate.Extra, error) {
-	if _, held := splitSource(r.src, HeldOut); r.o.Settings.Refit != "ls" || held.Samples() == 0 {
+	if !r.fitsLeastSquares() {
 		return nil, nil
 	}
+	m, side, nodes, err := r.foresee()
+	if err != nil || len(nodes) == 0 {
+		return nil, err
+	}
+	return r.fitSources(side).Sample(ctx, m.Model, nodes)
+}
+
+// fitsLeastSquares reports whether nodes will be solved for.
+func (r *run) fitsLeastSquares() bool {
+	_, held := splitSource(r.src, HeldOut)
+	return r.o.Settings.Refit == "ls" && held.Samples() > 0
+}
+
+// foresee makes a merged model of the widths to come, and lists the nodes of it that least squares will look at. Who joins
+// whom is not known yet, but names and widths are, and they say what it will look at.
+func (r *run) foresee() (m, side *merge.Merged, nodes []refit.Linear, err error) {
 	widths := r.widths
 	if widths == nil {
 		widths = r.p.scaled(r.trunk, 1)
 	}
 	as := r.p.anyone(widths)
-	m, err := merge.Build(r.p.Sources, r.trunk, as, merge.Options{Rename: r.o.Rename})
-	if err != nil {
+	if m, err = merge.Build(r.p.Sources, r.trunk, as, merge.Options{Rename: r.o.Rename}); err != nil {
+		return nil, nil, nil, err
+	}
+	if side, err = r.p.SideBySide(nil); err != nil {
+		return nil, nil, nil, err
+	}
+	nodes, err = r.p.linearNodes(r.trunk, as, m, side)
+	return m, side, nodes, err
+}
+
+// Need predicts what the refit of a merge with these options keeps between its steps. It is nil where nothing is solved
+// for. Errors are Merge's.
+func (p *Prepared) Need(ctx context.Context, e calibrate.Engine, src calibrate.Source, o Options) (*refit.Need, error) {
+	if err := o.check(); err != nil {
 		return nil, err
 	}
-	side, err := r.p.SideBySide(nil)
-	if err != nil {
+	o.Rename = p.ownNames(o.Rename)
+	r := &run{p: p, e: e, src: src, o: o}
+	var err error
+	if r.p, r.trunk, err = p.trunk(o); err != nil {
 		return nil, err
 	}
-	nodes, err := r.p.linearNodes(r.trunk, as, m, side)
+	if src == nil || r.trunk.Exact || !o.needsData() || !r.fitsLeastSquares() || len(r.trunk.Groups) == 0 {
+		return nil, nil
+	}
+	if o.Budget > 0 {
+		if r.widths, err = r.p.planWidths(r.trunk, o.Budget, o.Rename); err != nil {
+			return nil, err
+		}
+	}
+	m, side, nodes, err := r.foresee()
 	if err != nil || len(nodes) == 0 {
 		return nil, err
 	}
-	return r.fitSources(side).Sample(ctx, m.Model, nodes)
+	sources := r.fitSources(side)
+	defer sources.Close()
+	need, err := sources.Need(ctx, m.Model, nodes)
+	return &need, err
 }

@@ -28,7 +28,10 @@ type RefitReport struct {
 	Enough int `json:"samples_wanted,omitempty"`
 	// Ways counts what least squares did to the nodes: ls, repair, none. Few lists the nodes that had few positions.
 	Ways map[string]int `json:"nodes_by_way,omitempty"`
-	Few  []FewSamples   `json:"few_samples,omitempty"`
+	// Memory and Scratch are the most bytes that least squares kept between its steps, in memory and in its scratch file.
+	Memory  int64        `json:"memory_bytes,omitempty"`
+	Scratch int64        `json:"scratch_bytes,omitempty"`
+	Few     []FewSamples `json:"few_samples,omitempty"`
 }
 
 // FewSamples is a node that had too few positions to be sure of a least-squares fit.
@@ -91,6 +94,9 @@ func (r *run) refit(ctx context.Context, res *Result) (*RefitReport, error) {
 		}
 	}
 	rep.countWays(fit.Samples())
+	if r.sources != nil {
+		rep.Memory, rep.Scratch = r.sources.Used()
+	}
 	return rep, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/refit"
 	"github.com/spf13/cobra"
 )
 
@@ -78,6 +79,7 @@ type mergeResult struct {
 	FileBytes  int64              `json:"file_bytes,omitempty"`
 	FileSHA256 string             `json:"file_sha256,omitempty"`
 	DryRun     bool               `json:"dry_run,omitempty"`
+	Need       *refit.Need        `json:"refit_needs,omitempty"` // of a dry run
 	Seconds    map[string]float64 `json:"seconds"`
 
 	// Prefixes are what each source does to its inputs by itself.
@@ -167,9 +169,7 @@ func (m *merging) run(ctx context.Context) error {
 		return err
 	}
 	if m.f.dryRun {
-		m.result.DryRun = true
-		m.a.printf("dry run: everything fits; %s would be written\n", m.f.output)
-		return nil
+		return m.foretell(ctx)
 	}
 	if m.choice != nil {
 		if err := m.timed("choose", func() error { return m.choose(ctx) }); err != nil {

@@ -57,5 +57,8 @@ func (s *Sources) Sample(ctx context.Context, merged *onnx.Model, nodes []Linear
 	}, nil
 }
 
+// Used is the most that was kept so far, in bytes: in memory, and in the scratch file.
+func (s *Sources) Used() (memory, scratch int64) { return s.store.used() }
+
 // Close frees what was kept.
 func (s *Sources) Close() { s.store.close() }

@@ -141,6 +141,13 @@ func (s *store) form(k key) (t onnx.DType, rank int, ok bool) {
 	return onnx.Undefined, 0, false
 }
 
+// used is the most that was held in memory, and the size of the file.
+func (s *store) used() (memory, file int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peak, s.end
+}
+
 func (s *store) close() {
 	if s.file != nil {
 		s.file.Close()

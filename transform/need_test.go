@@ -1,0 +1,31 @@
+package transform_test
+
+import (
+	"context"
+	"math"
+	"testing"
+
+	"github.com/onnx-zip/onnx-zip/transform"
+)
+
+// TestNeedIsWhatIsKept: what a dry run predicts is what least squares keeps, in memory and, where that is not enough, beyond.
+func TestNeedIsWhatIsKept(t *testing.T) {
+	for _, pair := range []string{"mlp", "vgg"} {
+		p, src := pairOf(t, pair, "a", "b")
+		for _, memory := range []int64{0, 1 << 20} {
+			o := transform.Options{Settings: preset(t, "best"), Workers: 1}
+			o.Refit.Memory, o.Refit.Scratch = memory, t.TempDir()
+			need, err := p.Need(context.Background(), engine(t), src, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := mergeAll(t, p, src, o).Report.Refit
+			if d := float64(need.Memory-r.Memory) / float64(r.Memory); math.Abs(d) > 0.01 {
+				t.Errorf("%s: %d bytes of memory were predicted, %d used", pair, need.Memory, r.Memory)
+			}
+			if (need.Scratch > 0) != (memory > 0) || float64(r.Scratch) < 0.8*float64(need.Scratch) || float64(r.Scratch) > 2*float64(need.Scratch) {
+				t.Errorf("%s with %d bytes: %d bytes of scratch were predicted, %d used", pair, memory, need.Scratch, r.Scratch)
+			}
+		}
+	}
+}
