@@ -12,7 +12,7 @@ import (
 func TestNeedIsWhatIsKept(t *testing.T) {
 	for _, pair := range []string{"mlp", "vgg"} {
 		p, src := pairOf(t, pair, "a", "b")
-		for _, memory := range []int64{0, 1 << 20} {
+		for _, memory := range []int64{0, 1 << 18} {
 			o := transform.Options{Settings: preset(t, "best"), Workers: 1}
 			o.Refit.Memory, o.Refit.Scratch = memory, t.TempDir()
 			need, err := p.Need(context.Background(), engine(t), src, o)
