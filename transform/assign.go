@@ -39,7 +39,7 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, width int, readers []match.Reader) (merge.Assignment, error) {
 	widths := make([]int, len(p.Sources.Models))
 	for i := range widths {
-		widths[i] = sp.Dim
+		widths[i] = sp.In(i)
 	}
 	if o.Match == "halves" && !t.Identical[sp] && sp.Mode == space.Zip {
 		return randomFeatures(sp, o, widths, width)
@@ -55,9 +55,9 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 	case keep != nil:
 		return merge.Imitate(z, keep), nil
 	case o.Represent == "select" && m != nil:
-		return merge.Select(z, p.scores(variances(m), sp.Dim)), nil
+		return merge.Select(z, p.scores(variances(m), sp)), nil
 	}
-	return selectConstants(p.average(merge.Average(z), sp.Dim), m), nil
+	return selectConstants(p.average(merge.Average(z), sp), m), nil
 }
 
 // selectConstants lets merged features whose members all are constant (dead units) imitate one of them: the mean

@@ -55,7 +55,7 @@ func (f *readerFinder) add(i int, n *onnx.Node) error {
 	for _, seg := range layout {
 		if moments(f.stats, seg.Space) != nil && seg.Space.Mode == space.Zip {
 			r := f.reader(seg.Space, value)
-			addGram(r, rows(w, param.Dims, c.ParamAxis, at, seg), i*seg.Space.Dim)
+			addGram(r, rows(w, param.Dims, c.ParamAxis, at, seg), seg.Space.First(i))
 		}
 		at += max(seg.Size, 0)
 	}
