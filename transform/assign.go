@@ -41,6 +41,12 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 	for i := range widths {
 		widths[i] = sp.In(i)
 	}
+	if width == 0 && !sp.Even() {
+		width = meanWidth(sp)
+	}
+	if o.Represent == "base" && !sp.Even() {
+		return p.keepUneven(sp, moments(stats, sp), o)
+	}
 	if o.Match == "halves" && !t.Identical[sp] && sp.Mode == space.Zip {
 		return randomFeatures(sp, o, widths, width)
 	}
@@ -102,13 +108,7 @@ func constants(m *calibrate.Moments) []bool {
 // keepBase makes one model's features the merged ones, in its own order: the trunk is that model's, bit for
 // bit.
 func (p *Prepared) keepBase(z match.Zip, sp *space.Space, o Settings) (merge.Assignment, error) {
-	base := 0
-	for i, m := range p.Sources.Models {
-		if m.Head == o.Base {
-			base = i
-		}
-	}
-	first := base * sp.Dim
+	first := sp.First(p.baseModel(o))
 	place := make([]int, z.Width) // of each merged feature in the base's order
 	for k := range place {
 		place[k] = -1
@@ -130,6 +130,16 @@ func (p *Prepared) keepBase(z match.Zip, sp *space.Space, o Settings) (merge.Ass
 	return a, nil
 }
 
+// baseModel is the model whose features stay as they are.
+func (p *Prepared) baseModel(o Settings) int {
+	for i, m := range p.Sources.Models {
+		if m.Head == o.Base {
+			return i
+		}
+	}
+	return 0
+}
+
 func moments(stats *Statistics, sp *space.Space) *calibrate.Moments {
 	if stats == nil || sp == nil {
 		return nil
@@ -143,6 +153,8 @@ func moments(stats *Statistics, sp *space.Space) *calibrate.Moments {
 // nothing tells what explains them, and zip takes over from subset.
 func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, widths []int, width int, readers []match.Reader) (z match.Zip, keep []int, err error) {
 	switch {
+	case !sp.Even():
+		return matchUneven(sp, moments(stats, sp), o, widths, width, readers)
 	case t.Identical[sp], o.Match == "identity":
 		z, err = match.Identity(widths)
 		return z, nil, err

@@ -1,8 +1,10 @@
 package transform
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -92,13 +94,13 @@ func (r *run) control(ctx context.Context, c *Control, s Settings) error {
 	return err
 }
 
-// randomFeatures keeps random features of the sources, as many of each as of the others: a control that a matching
+// randomFeatures keeps random features of the sources, the same share of each: a control that a matching
 // has to beat. At a planned width that is not the sources' own, the features that are left out join kept ones at
 // random.
 func randomFeatures(sp *space.Space, o Settings, widths []int, width int) (merge.Assignment, error) {
 	mo := o.matchOptions()
 	mo.Seed += uint64(sp.ID)
-	if width == 0 || width == sp.Dim {
+	if sp.Even() && (width == 0 || width == sp.Dim) {
 		z, keep, err := match.RandomHalves(match.Features{Widths: widths}, mo)
 		if err != nil {
 			return merge.Assignment{}, err
@@ -110,10 +112,8 @@ func randomFeatures(sp *space.Space, o Settings, widths []int, width int) (merge
 	for i, w := range widths {
 		orders[i] = rng.Perm(w)
 	}
-	z, keep := match.Zip{Width: width, Of: make([]int, len(widths)*sp.Dim)}, make([]int, 0, width)
-	for k := range z.Of {
-		i := k % len(widths)
-		feature := i*sp.Dim + orders[i][k/len(widths)]
+	z, keep := match.Zip{Width: width, Of: make([]int, sp.First(len(widths)))}, make([]int, 0, width)
+	for _, feature := range interleaved(sp, orders) {
 		if len(keep) < width {
 			z.Of[feature] = len(keep)
 			keep = append(keep, feature)
@@ -122,6 +122,27 @@ func randomFeatures(sp *space.Space, o Settings, widths []int, width int) (merge
 		}
 	}
 	return keepFeatures(z, keep), nil
+}
+
+// interleaved lists the features of all models in turn, each in the given order of its model's, as many of each as is
+// its part in them.
+func interleaved(sp *space.Space, orders [][]int) []int {
+	type place struct {
+		at      float64
+		feature int
+	}
+	var all []place
+	for i, order := range orders {
+		for k, f := range order {
+			all = append(all, place{(float64(k) + 0.5) / float64(len(order)), sp.First(i) + f})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b place) int { return cmp.Compare(a.at, b.at) })
+	out := make([]int, len(all))
+	for k, p := range all {
+		out[k] = p.feature
+	}
+	return out
 }
 
 // keepFeatures lets every merged feature imitate one of its members.
