@@ -29,7 +29,8 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 	for _, sp := range t.Analysis.Spaces {
 		a, err := p.assignSpace(sp, t, stats, o, planned[sp], readers[sp])
 		if err != nil {
-			return nil, fault.Wrap(fault.As(err).Kind, "match_failed", err, "space %q", sp.Name)
+			e := fault.As(err)
+			return nil, fault.Wrap(e.Kind, "match_failed", err, "space %q", sp.Name).WithHint("%s", e.Hint)
 		}
 		as[sp] = a
 	}

@@ -32,17 +32,26 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 	if held.Samples() == 0 {
 		return nil // nothing to judge them by
 	}
-	first := r.p.Sources.Models[0].Head
+	base, err := r.graftBase(res)
+	if err != nil {
+		return err
+	}
 	for _, c := range []Control{
-		{Name: "graft", Why: first + "'s trunk as it is, all heads refitted"},
+		{Name: "graft", Why: base + "'s trunk as it is, all heads refitted"},
 		{Name: "halves", Why: "random features of every source, none averaged"},
 	} {
 		s, err := Preset(c.Name)
 		if err != nil {
 			return err
 		}
-		s.Seed, s.Base = r.o.Seed, first
+		s.Seed, s.Base = r.o.Seed, base
 		if r.pointless(s) {
+			continue
+		}
+		if dearer, err := r.dearer(s, res); dearer || err != nil {
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		if err := r.control(ctx, &c, s); err != nil {
@@ -66,32 +75,85 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 func (r *run) pointless(s Settings) bool {
 	single := len(r.p.Sources.Models) < 2
 	if s.Represent == "base" {
-		return single || r.o.Represent == "base" && r.o.Base == s.Base || r.o.Budget > 0 && r.o.Budget < 1
+		return single || s.Base == "" || r.o.Represent == "base" && r.o.Base == s.Base || r.o.Budget > 0 && r.o.Budget < 1
 	}
 	return r.o.Match == s.Match || single && r.o.Budget == 0
 }
 
 // control makes and refits a control.
 func (r *run) control(ctx context.Context, c *Control, s Settings) error {
+	as, m, flops, err := r.unfitted(s)
+	if err != nil {
+		return err
+	}
+	c.FLOPs, c.Model = flops, m.Model
+	_, err = r.leastSquares(ctx, as, m)
+	return err
+}
+
+// unfitted makes a control without the refit.
+func (r *run) unfitted(s Settings) (merge.Assignments, *merge.Merged, int64, error) {
 	widths := r.widths
 	if s.Represent == "base" {
 		widths = nil // a source's own
 	}
 	as, err := r.p.assign(r.trunk, r.stats, s, widths)
 	if err != nil {
-		return err
+		return nil, nil, 0, err
 	}
 	m, err := merge.Build(r.p.Sources, r.trunk, as, merge.Options{Rename: r.o.Rename})
 	if err != nil {
-		return err
+		return nil, nil, 0, err
 	}
 	size, err := cost.AtBatch(m.Model, 1)
-	if err != nil {
-		return err
+	return as, m, size.FLOPs, err
+}
+
+// graftBase is the source whose trunk a graft keeps: the first or, where their widths differ, the one that makes the
+// dearest graft that is no dearer than the merge, "" where none does.
+func (r *run) graftBase(res *Result) (string, error) {
+	if !r.uneven() {
+		return r.p.Sources.Models[0].Head, nil
 	}
-	c.FLOPs, c.Model = size.FLOPs, m.Model
-	_, err = r.leastSquares(ctx, as, m)
-	return err
+	merged, err := cost.AtBatch(res.Merged.Model, 1)
+	if err != nil {
+		return "", err
+	}
+	s, err := Preset("graft")
+	if err != nil {
+		return "", err
+	}
+	base, dearest := "", int64(-1)
+	for _, m := range r.p.Sources.Models {
+		s.Base = m.Head
+		_, _, flops, err := r.unfitted(s)
+		if err != nil {
+			return "", err
+		}
+		if flops <= merged.FLOPs && flops > dearest {
+			base, dearest = m.Head, flops
+		}
+	}
+	return base, nil
+}
+
+// uneven reports whether the models have different numbers of features somewhere in the trunk.
+func (r *run) uneven() bool {
+	return slices.ContainsFunc(r.trunk.Analysis.Spaces, func(sp *space.Space) bool { return !sp.Even() })
+}
+
+// dearer reports whether a control needs more FLOPs than the merge. Where all models have the same widths, the settings
+// say (pointless).
+func (r *run) dearer(s Settings, res *Result) (bool, error) {
+	if !r.uneven() {
+		return false, nil
+	}
+	merged, err := cost.AtBatch(res.Merged.Model, 1)
+	if err != nil {
+		return false, err
+	}
+	_, _, flops, err := r.unfitted(s)
+	return flops > merged.FLOPs, err
 }
 
 // randomFeatures keeps random features of the sources, the same share of each: a control that a matching

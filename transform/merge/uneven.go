@@ -50,10 +50,10 @@ func (s *Sources) axesDiffer(a *space.Analysis, v, other string, i int) string {
 	for axis := range x {
 		n, m := s.size(0, v, axis), s.size(i, other, axis)
 		switch {
-		case !sameLayout(x[axis], y[axis]):
-			return fmt.Sprintf("axis %d of %q holds its %d features in another way than the %d of model %d", axis, v, n, m, i+1)
 		case n >= 0 && m >= 0 && n != m && x[axis].Aligned():
 			return fmt.Sprintf("axis %d of %q has size %d, and %d in model %d", axis, v, n, m, i+1)
+		case !sameLayout(x[axis], y[axis]):
+			return fmt.Sprintf("axis %d of %q holds its %d features in another way than the %d of model %d", axis, v, n, m, i+1)
 		}
 	}
 	return ""
