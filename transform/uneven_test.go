@@ -334,6 +334,8 @@ func TestWhatEndsAnUnevenTrunk(t *testing.T) {
 	}{
 		{"depthwise", "w = init f32[WIDTH,1,3,3] random(1)\nz = Conv(r, w) {group=WIDTH, pads=[1,1,1,1]}", "WIDTH", "k", "y", whole},
 		{"prelu", "w = init f32[WIDTH,1,1] random(1)\nz = PRelu(r, w)", "WIDTH", "k", "y", whole},
+		{"one slope for all", "w = init f32[1] random(WIDTH, 0.1, 0.4)\nz = PRelu(r, w)", "WIDTH", "k", "y", whole},
+		{"shape", "s = Shape(r)\nz = Reshape(r, s)", "WIDTH", "k", "y", whole},
 		{"reshape", "s = init i64[4]{0,WIDTH,3,12}\nz = Reshape(r, s)", "WIDTH", "k", "y", whole},
 		{"split", "s = init i64[2]{HALF,HALF}\na, b = Split(r, s) {axis=1}\nz = Mul(a, b)", "HALF", "k", "y", whole},
 		{"pad", "p = init i64[8]{0,WIDTH,0,0,0,0,0,0}\nz = Pad(r, p)", "TWICE", "k", "y", whole},
@@ -384,5 +386,83 @@ func TestWhatEndsAnUnevenTrunk(t *testing.T) {
 		}
 		feeds := map[string]*onnx.Tensor{"x": onnxtest.Random(3, onnx.Float, 2, 4, 6, 6)}
 		newChecker(t, engine(t), p, feeds).check(t, p, build(t, p, trunk, full(t, p, trunk)), tolerance)
+	}
+}
+
+// Models may differ in what they do to their inputs and in their widths.
+func TestUnevenModelsWithPrefixes(t *testing.T) {
+	e := engine(t)
+	var models []*onnx.Model
+	for i, n := range []int{4, 7} {
+		m := onnxtest.Build(t, strings.NewReplacer("WIDTH", fmt.Sprint(n), "FLAT", fmt.Sprint(36*n), "SEED", fmt.Sprint(i+1)).Replace(`
+			opset 17
+			input x f32[M,3,6,6]
+			mean = init f32[3,1,1] random(SEED0)
+			d = Sub(x, mean)
+			w1 = init f32[WIDTH,3,3,3] random(SEED1)
+			c = Conv(d, w1) {pads=[1,1,1,1]}
+			r = Relu(c)
+			f = Flatten(r)
+			w2 = init f32[5,FLAT] random(SEED2)
+			h = Gemm(f, w2) {transB=1}
+			k = Relu(h)
+			w3 = init f32[3,5] random(SEED3)
+			y = Gemm(k, w3) {transB=1}
+			output y f32[M,3]
+		`))
+		m.File = fmt.Sprintf("m%d.onnx", i)
+		models = append(models, m)
+	}
+	p := prepare(t, models...)
+	if p.Sources.Prefixes == nil {
+		t.Fatal("no prefixes of their own")
+	}
+	trunk := findTrunk(t, p, merge.Cut{})
+	if n := len(trunk.Common(p.Sources)); n != 5 || uneven(trunk) != 1 {
+		t.Errorf("%d nodes are common, %d spaces uneven: %v", n, uneven(trunk), trunk.Ends)
+	}
+	feeds := map[string]*onnx.Tensor{"x": onnxtest.Random(3, onnx.Float, 2, 3, 6, 6)}
+	newChecker(t, e, p, feeds).check(t, p, build(t, p, trunk, full(t, p, trunk)), tolerance)
+}
+
+// A head counts its own features, also where the merge has as many as the first model.
+func TestHeadsCountTheirOwnFeatures(t *testing.T) {
+	e := engine(t)
+	var models []*onnx.Model
+	for i, n := range []int{4, 6} {
+		m := onnxtest.Build(t, strings.NewReplacer("WIDTH", fmt.Sprint(n), "SEED", fmt.Sprint(i+1)).Replace(`
+			opset 17
+			input x f32[M,3]
+			w = init f32[WIDTH,3] random(SEED1)
+			h = Gemm(x, w) {transB=1}
+			k = Relu(h)
+			s = Shape(k)
+			one = init f32[1]{1}
+			e = Expand(one, s)
+			v = init f32[2,WIDTH] random(SEED2)
+			y = Gemm(k, v) {transB=1}
+			output y f32[M,2]
+			output e f32[M,WIDTH]
+		`))
+		m.File = fmt.Sprintf("m%d.onnx", i)
+		models = append(models, m)
+	}
+	p := prepare(t, models...)
+	trunk := findTrunk(t, p, merge.Cut{})
+	s := preset(t, "graft")
+	s.Base = "a"
+	as, err := p.Assign(trunk, nil, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uneven(trunk) != 1 || as[trunk.Analysis.Spaces[0]].Width != 4 {
+		t.Fatalf("spaces %+v", trunk.Analysis.Spaces)
+	}
+	m := build(t, p, trunk, as)
+	got := run(t, e, m.Model, map[string]*onnx.Tensor{"x": onnxtest.Random(3, onnx.Float, 5, 3)})
+	for i, want := range []int{20, 30} {
+		if n := len(got[m.Outputs[i][1]]); n != want {
+			t.Errorf("head %d expands to %d numbers, want %d", i, n, want)
+		}
 	}
 }
