@@ -13,16 +13,11 @@ import (
 
 // meanWidth is the width of a merged space where none is planned: that of each model or, where they differ, the mean.
 func meanWidth(sp *space.Space) int {
-	n, total := 0, 0
-	for _, d := range sp.Dims {
-		if d > 0 {
-			n, total = n+1, total+d
-		}
-	}
-	if sp.Even() || n == 0 {
+	if sp.Even() {
 		return sp.Dim
 	}
-	return (total + n/2) / n
+	n := len(sp.Dims)
+	return (sp.First(n) + n/2) / n
 }
 
 // matchUneven is matchSpace for models of other numbers of features: nothing can be joined one to one.

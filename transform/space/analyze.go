@@ -1,6 +1,8 @@
 package space
 
 import (
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/shape"
 	"github.com/onnx-zip/onnx-zip/transform/pair"
@@ -161,7 +163,13 @@ func (a *analyzer) export(axes []axis, model int, value string, spaces map[*bloc
 
 // space is a block as others see it.
 func (a *analyzer) space(b *block, id int, name string) *Space {
-	s := &Space{ID: id, Name: name, Dim: b.size, Dims: b.sizes, Mode: b.mode, Why: b.why, Constant: b.constant, Fixed: b.fixed}
+	dims := slices.Clone(b.sizes)
+	for i := range dims {
+		if dims[i] == 0 {
+			dims[i] = b.size
+		}
+	}
+	s := &Space{ID: id, Name: name, Dim: b.size, Dims: dims, Mode: b.mode, Why: b.why, Constant: b.constant, Fixed: b.fixed}
 	a.exportHeads(s, b)
 	if b.aligned != nil && s.Mode != Pinned {
 		s.Mode, s.Aligned, s.Why = Pinned, true, []Reason{*b.aligned}

@@ -45,7 +45,7 @@ type Space struct {
 	ID       int
 	Name     string // the first value (in model 0's graph order) whose axis holds it
 	Dim      int    // number of features in the first model that has it
-	Dims     []int  // number of features by model, 0 in models without it; nil: Dim in each
+	Dims     []int  // number of features by model, Dim in models without it; nil: Dim in each
 	Mode     Mode
 	Why      []Reason // what bound it to Mode; empty for zip
 	Constant bool     // channels that an operator fills with a constant (a padded shortcut)
@@ -93,9 +93,9 @@ func (s *Space) Model(feature int) int {
 	return model
 }
 
-// Even reports whether all models that have the space have as many features there.
+// Even reports whether all models have as many features there.
 func (s *Space) Even() bool {
-	return !slices.ContainsFunc(s.Dims, func(n int) bool { return n != 0 && n != s.Dim })
+	return !slices.ContainsFunc(s.Dims, func(n int) bool { return n != s.Dim })
 }
 
 // Reasons is Why as one line. What all models say is said once.

@@ -106,9 +106,7 @@ func pinUneven(s *Space) {
 	}
 	var sizes []string
 	for i, n := range s.Dims {
-		if n != 0 {
-			sizes = append(sizes, fmt.Sprintf("%d in model %d", n, i+1))
-		}
+		sizes = append(sizes, fmt.Sprintf("%d in model %d", n, i+1))
 	}
 	why := s.Reasons()
 	if s.Fixed != "" {
