@@ -6,7 +6,7 @@ export GO
 export GOTOOLCHAIN ?= auto
 
 # Packages that start goroutines; the race detector makes tests several times slower.
-RACE := ./calibrate ./calibrate/ort ./internal/data ./transform/refit ./eval
+RACE := ./calibrate ./calibrate/ort ./internal/data ./transform/match ./transform/refit ./eval
 GENERATED := onnx/internal/onnxpb/onnx.pb.go docs/exit-codes.md docs/warnings.md
 
 .PHONY: help

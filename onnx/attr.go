@@ -66,6 +66,15 @@ func HasSubgraph(n *Node) bool {
 	return false
 }
 
+// IsRandom reports whether n makes something else in every run. Dropout in training mode is not counted.
+func IsRandom(n *Node) bool {
+	switch n.GetOpType() {
+	case "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial":
+		return true
+	}
+	return false
+}
+
 // SetAttr adds a to n, replacing an attribute of the same name.
 func SetAttr(n *Node, a *Attribute) {
 	for i, old := range n.Attribute {

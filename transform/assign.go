@@ -15,12 +15,12 @@ func (p *Prepared) Assign(t *merge.Trunk, stats *Statistics, o Settings) (merge.
 
 // assign is Assign with planned widths, nil for the spaces' own.
 func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned map[*space.Space]int) (merge.Assignments, error) {
+	if o.Match == MatchAuto && stats != nil {
+		return nil, fault.New(fault.Usage, "needs_data", "--match auto judges matchings on held-out samples: Merge has them")
+	}
 	as := merge.Assignments{}
 	var readers map[*space.Space][]match.Reader
 	if o.Match == "subset" {
-		if p.taskWeights != nil {
-			return nil, fault.New(fault.Usage, "bad_flag", "--weight has no meaning with --match subset").WithHint("use --match zip")
-		}
 		var err error
 		if readers, err = p.readers(t, stats); err != nil {
 			return nil, err
@@ -38,10 +38,7 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 }
 
 func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, width int, readers []match.Reader) (merge.Assignment, error) {
-	widths := make([]int, len(p.Sources.Models))
-	for i := range widths {
-		widths[i] = sp.In(i)
-	}
+	widths := p.widths(sp)
 	if width == 0 && !sp.Even() {
 		width = meanWidth(sp)
 	}

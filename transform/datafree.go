@@ -9,6 +9,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/refit"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 	"gonum.org/v1/gonum/mat"
 )
@@ -248,12 +249,12 @@ func (p *Prepared) foldVariance(t *merge.Trunk, as merge.Assignments, stats *Sta
 		if gain == nil {
 			continue
 		}
-		if err := scaleSlices(weights[name], axis, gain); err != nil {
+		if err := refit.ScaleAxis(weights[name], axis, gain, nil); err != nil {
 			return err
 		}
 		if len(n.GetInput()) > 2 && n.GetInput()[2] != "" {
 			bias := weights[n.GetInput()[2]]
-			if err := scaleSlices(bias, len(bias.GetDims())-1, gain); err != nil {
+			if err := refit.ScaleAxis(bias, len(bias.GetDims())-1, gain, nil); err != nil {
 				return err
 			}
 		}
@@ -312,26 +313,4 @@ func foldGain(members []int, coef []float64, s *calibrate.Moments) float64 {
 	}
 	c := max(sum/float64(n*(n-1)), 0)
 	return min(math.Sqrt(float64(n)/(1+float64(n-1)*c)), maxFold)
-}
-
-// scaleSlices multiplies a tensor's slices along an axis.
-func scaleSlices(p *onnx.TensorProto, axis int, gain []float64) error {
-	t, err := onnx.TensorOf(p)
-	if err != nil {
-		return err
-	}
-	v, err := t.Float64s()
-	if err != nil {
-		return err
-	}
-	behind := 1
-	for _, d := range t.Dims[axis+1:] {
-		behind *= int(d)
-	}
-	for k := range v {
-		v[k] *= gain[k/behind%int(t.Dims[axis])]
-	}
-	scaled := onnx.FromFloat64(t.DType, v, t.Dims...)
-	p.RawData, p.FloatData, p.DoubleData, p.Int32Data = scaled.Raw, nil, nil, nil
-	return nil
 }

@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
+	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 )
 
 func dataFree(t *testing.T, match, refit string) transform.Options {
-	s := preset(t, "best")
+	s := preset(t, "zip")
 	s.Match, s.Refit, s.DataFree = match, refit, true
 	return transform.Options{Settings: s}
 }
@@ -134,10 +135,12 @@ func top(v []float32) int {
 	return best
 }
 
-// TestDataFreeRefusesLeastSquares: there is nothing to fit.
-func TestDataFreeRefusesLeastSquares(t *testing.T) {
+// TestDataFreeRefuses: without data there is nothing to fit, and nothing tells what explains a feature.
+func TestDataFreeRefuses(t *testing.T) {
 	p, _ := pairOf(t, "mlp", "a", "b")
-	if _, err := p.Merge(context.Background(), engine(t), nil, dataFree(t, "zip", "ls")); err == nil {
-		t.Error("least squares without data is not refused")
+	for _, o := range []transform.Options{dataFree(t, "zip", "ls"), dataFree(t, "subset", "repair")} {
+		if _, err := p.Merge(context.Background(), engine(t), nil, o); err == nil || fault.As(err).Code != "needs_data" {
+			t.Errorf("%s, %s without data: %v", o.Match, o.Settings.Refit, err)
+		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/data"
 	"github.com/onnx-zip/onnx-zip/onnx"
-	"github.com/onnx-zip/onnx-zip/onnx/onnxtest"
 	"github.com/onnx-zip/onnx-zip/transform"
 )
 
@@ -71,20 +70,7 @@ func checkFew(t *testing.T, r *transform.RefitReport, n int) {
 // testImages are labelled images that no calibration sees.
 func testImages(t *testing.T, p *transform.Prepared, n int) calibrate.Source {
 	t.Helper()
-	inputs, err := data.Inputs(p.Originals[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := data.Open(onnxtest.Root(t)+"/testdata/models/fmnist_test.npz", data.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	bound, err := file.Bind(inputs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	some, err := data.Sample(bound, n, 3)
+	some, err := data.Sample(images(t, p.Originals[0], "test"), n, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,12 +80,22 @@ func testImages(t *testing.T, p *transform.Prepared, n int) calibrate.Source {
 // outputError is the relative error of a merged model's outputs against its sources', the mean over the outputs.
 func outputError(t *testing.T, p *transform.Prepared, m *onnx.Model, src calibrate.Source) float64 {
 	t.Helper()
+	total, all := 0.0, outputErrors(t, p, m, src)
+	for _, e := range all {
+		total += e / float64(len(all))
+	}
+	return total
+}
+
+// outputErrors are the relative errors of a merged model's outputs, by name.
+func outputErrors(t *testing.T, p *transform.Prepared, m *onnx.Model, src calibrate.Source) map[string]float64 {
+	t.Helper()
 	side, err := p.SideBySide(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want, got := allOutputs(t, side.Model, src), allOutputs(t, m, src)
-	total := 0.0
+	out := map[string]float64{}
 	for name, w := range want {
 		diff, norm := 0.0, 0.0
 		for k := range w {
@@ -107,9 +103,9 @@ func outputError(t *testing.T, p *transform.Prepared, m *onnx.Model, src calibra
 			diff += d * d
 			norm += float64(w[k]) * float64(w[k])
 		}
-		total += math.Sqrt(diff/norm) / float64(len(want))
+		out[name] = math.Sqrt(diff / norm)
 	}
-	return total
+	return out
 }
 
 func allOutputs(t *testing.T, m *onnx.Model, src calibrate.Source) map[string][]float32 {

@@ -31,24 +31,38 @@ func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Stat
 	return nil
 }
 
-// assignGroup matches the heads of one group. Without statistics, or where weights are shared as they are, heads
-// and features keep their places.
+// assignGroup matches the heads of one group. A space that is shared as it is, or was not measured, keeps its
+// features in place, and with them the heads of the group: the others are matched inside the heads. But a space of one
+// feature for each head, or of a fixed order inside, needs no statistics of its own (a table of relative positions does not
+// depend on the data): it goes with the others.
 func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*space.Space, stats *Statistics, o Settings) error {
 	switch o.Match {
 	case "identity", "none":
 		return nil
 	}
+	var free []*space.Space
+	fixed, measured := false, 0
 	for _, sp := range spaces {
-		if t.Identical[sp] || moments(stats, sp) == nil {
-			return nil
+		unknown := moments(stats, sp) == nil
+		if t.Identical[sp] || unknown && sp.Dim > sp.Heads && !sp.InsideFixed {
+			fixed = true
+			continue
 		}
+		if !unknown {
+			measured++
+		}
+		free = append(free, sp)
+		fixed = fixed || sp.HeadsFixed
+	}
+	if measured == 0 {
+		return nil
 	}
 	for i := 1; i < len(p.Sources.Models); i++ {
-		if err := matchModelHeads(as, spaces, stats, i); err != nil {
+		if err := matchModelHeads(as, free, fixed, stats, i); err != nil {
 			return err
 		}
 	}
-	for _, sp := range spaces {
+	for _, sp := range free {
 		a := as[sp]
 		switch {
 		case o.Represent == "base":
@@ -57,6 +71,8 @@ func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*s
 				return err
 			}
 			as[sp] = kept
+		case moments(stats, sp) == nil:
+			as[sp] = p.average(merge.Average(a.Zip), sp)
 		case o.Represent == "select":
 			as[sp] = merge.Select(a.Zip, p.scores(variances(moments(stats, sp)), sp))
 		default:
@@ -66,15 +82,18 @@ func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*s
 	return nil
 }
 
-// matchModelHeads writes model i's heads and features into the assignments of a group.
-func matchModelHeads(as merge.Assignments, spaces []*space.Space, stats *Statistics, i int) error {
+// matchModelHeads writes model i's heads and features into the assignments of a group. Fixed heads keep their places.
+func matchModelHeads(as merge.Assignments, spaces []*space.Space, fixed bool, stats *Statistics, i int) error {
 	heads := spaces[0].Heads
 	profit := make([]float64, heads*heads)
 	features := make([]match.Features, len(spaces))
 	for s, sp := range spaces {
 		m := moments(stats, sp)
+		if m == nil {
+			continue
+		}
 		features[s] = match.Features{Widths: widthsOf(len(m.Mean)/sp.Dim, sp.Dim), Mean: m.Mean, Cov: m.Cov}
-		if sp.HeadsFixed {
+		if fixed {
 			continue
 		}
 		c := features[s].Correlation()
@@ -88,13 +107,11 @@ func matchModelHeads(as merge.Assignments, spaces []*space.Space, stats *Statist
 			}
 		}
 	}
-	place, err := match.Assign(heads, profit)
-	if err != nil {
-		return err
-	}
-	for h := range place {
-		if spaces[0].HeadsFixed {
-			place[h] = h
+	place := identity(heads)
+	if !fixed {
+		var err error
+		if place, err = match.Assign(heads, profit); err != nil {
+			return err
 		}
 	}
 	for s, sp := range spaces {
@@ -139,7 +156,7 @@ func likeness(c []float64, n int, sp *space.Space, i, mine, first int) (float64,
 // matchInside matches the features of head mine of model i to those of head first of the first model.
 func matchInside(f match.Features, sp *space.Space, i, mine, first int) ([]int, error) {
 	d, n := sp.Dim/sp.Heads, len(f.Mean)
-	if sp.InsideFixed {
+	if sp.InsideFixed || d == 1 {
 		return identity(d), nil
 	}
 	two := match.Features{Widths: widthsOf(2, d)}
@@ -157,7 +174,7 @@ func matchInside(f match.Features, sp *space.Space, i, mine, first int) ([]int, 
 			two.Cov = append(two.Cov, f.Cov[min(k, l)*n+max(k, l)])
 		}
 	}
-	z, err := match.Permute(two, match.Options{})
+	z, err := match.Permute(two, match.Options{Tie: measuredTie})
 	if err != nil {
 		return nil, err
 	}

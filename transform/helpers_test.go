@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
@@ -190,15 +191,27 @@ func randomSamples(n int, input string, dims ...int64) samples {
 // permutations draws an order of the features of each space of a trunk. Heads move as a whole, those of one
 // group together.
 func permutations(trunk *merge.Trunk, seed uint64) map[*space.Space][]int {
+	return somePermutations(trunk, seed, 0)
+}
+
+// somePermutations is permutations that leave a share of the orders as they are: some spaces, then, are identical.
+func somePermutations(trunk *merge.Trunk, seed uint64, kept float64) map[*space.Space][]int {
 	r := rand.New(rand.NewPCG(seed, 1))
+	perm := func(n int) []int {
+		order := r.Perm(n)
+		if kept > 0 && r.Float64() < kept {
+			slices.Sort(order)
+		}
+		return order
+	}
 	out, heads := map[*space.Space][]int{}, map[int][]int{}
 	for _, s := range trunk.Analysis.Spaces {
 		if s.Heads == 0 {
-			out[s] = r.Perm(s.Dim)
+			out[s] = perm(s.Dim)
 			continue
 		}
 		if heads[s.Group] == nil {
-			heads[s.Group] = r.Perm(s.Heads)
+			heads[s.Group] = perm(s.Heads)
 			for h := range s.Heads {
 				if s.HeadsFixed {
 					heads[s.Group][h] = h
@@ -207,7 +220,7 @@ func permutations(trunk *merge.Trunk, seed uint64) map[*space.Space][]int {
 		}
 		inside := s.Dim / s.Heads
 		for h := range s.Heads {
-			order := r.Perm(inside)
+			order := perm(inside)
 			for f := range inside {
 				if s.InsideFixed {
 					order[f] = f

@@ -37,7 +37,7 @@ func (r *run) leastSquares(ctx context.Context, as merge.Assignments, m *merge.M
 	if r.sources == nil {
 		fit, held := splitSource(r.src, HeldOut)
 		r.sources = refit.NewSources(r.e, side.Model, fit, held, r.refitOptions())
-		r.sources.Keep = r.o.Controls
+		r.sources.Keep = r.o.Controls || r.o.Match == MatchAuto // other merges follow
 	}
 	return r.p.leastSquares(ctx, r.trunk, as, m, side, r.sources)
 }

@@ -53,7 +53,8 @@ func TestThreeCopiesZipToTheModel(t *testing.T) {
 	}
 }
 
-// TestNoModelIsForgotten: of three unlike models, merged in the FLOPs of one, each keeps its part in every space.
+// TestNoModelIsForgotten: of three models, merged in the FLOPs of one, each keeps its part in every space. Of features that are
+// equal in the second and third model a subset keeps one, whosever it is.
 func TestNoModelIsForgotten(t *testing.T) {
 	_, src := pairOf(t, "mlp", "a")
 	p := prepare(t, real(t, "mlp_a"), real(t, "mlp_b"), copyOf(t, "mlp_b", 5))
@@ -64,7 +65,7 @@ func TestNoModelIsForgotten(t *testing.T) {
 			sum := 0.0
 			for i, n := range sp.Features {
 				sum += sp.Share[i]
-				if n < sp.Dim/4 || sp.Share[i] < 0.1 {
+				if share := sp.Share[i]; n < sp.Dim/4 || share < 0.1 && (method != "best" || i == 0 || sp.Share[1]+sp.Share[2] < 0.2) {
 					t.Errorf("%s: space %q keeps %v of the models' features, shares %.2f", method, sp.Name, sp.Features, sp.Share)
 				}
 			}

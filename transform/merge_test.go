@@ -26,23 +26,30 @@ func pairOf(t *testing.T, pair string, halves ...string) (*transform.Prepared, c
 	if err != nil {
 		t.Fatal(err)
 	}
-	inputs, err := data.Inputs(models[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := data.Open(onnxtest.Root(t)+"/testdata/models/fmnist_calib.npz", data.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	bound, err := file.Bind(inputs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	src, err := data.Sample(bound, 160, 1)
+	src, err := data.Sample(images(t, models[0], "calib"), 160, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p, src
+}
+
+// images are all of one of testdata's files, calib or test, as m reads them.
+func images(t *testing.T, m *onnx.Model, file string) data.Source {
+	t.Helper()
+	inputs, err := data.Inputs(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := data.Open(onnxtest.Root(t)+"/testdata/models/fmnist_"+file+".npz", data.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { all.Close() })
+	bound, err := all.Bind(inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bound
 }
 
 func preset(t *testing.T, method string) transform.Settings {
@@ -124,19 +131,6 @@ func TestSubsetBeatsZip(t *testing.T) {
 	}
 }
 
-// TestSubsetRefusesWeights: weights that would not count are an error.
-func TestSubsetRefusesWeights(t *testing.T) {
-	p, src := pairOf(t, "mlp", "a", "b")
-	if err := p.Weigh(map[string]float64{"a": 5}); err != nil {
-		t.Fatal(err)
-	}
-	s := preset(t, "best")
-	s.Match = "subset"
-	if _, err := p.Merge(context.Background(), engine(t), src, transform.Options{Settings: s}); err == nil || fault.As(err).Code != "bad_flag" {
-		t.Errorf("got %v, want bad_flag", err)
-	}
-}
-
 // TestSubsetNeedsPositions: features measured at fewer positions than one model has of them are zipped.
 func TestSubsetNeedsPositions(t *testing.T) {
 	p, src := pairOf(t, "mlp", "a", "b")
@@ -146,7 +140,6 @@ func TestSubsetNeedsPositions(t *testing.T) {
 		t.Fatal(err)
 	}
 	zip, subset := preset(t, "zip"), preset(t, "best")
-	subset.Match = "subset"
 	for _, positions := range []float64{10, 1000} {
 		for _, sp := range trunk.Analysis.Spaces {
 			stats.Space(sp).N = positions

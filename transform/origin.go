@@ -25,6 +25,8 @@ type SpaceCosine struct {
 // initialisations give 0 ± 1/√n; fine-tuning rarely goes below .7 (docs/common-origin.md).
 const sameOrigin = 0.3
 
+const sameOriginVerdict = "same_origin"
+
 // Origin compares corresponding weights of the first model with each other's, index by index.
 func (p *Prepared) Origin() (Origin, error) {
 	var all, equal int
@@ -66,7 +68,7 @@ func (p *Prepared) Origin() (Origin, error) {
 		}
 	}
 	if o.Cosine > sameOrigin || o.Identical > 0.5 {
-		o.Verdict = "same_origin"
+		o.Verdict = sameOriginVerdict
 	}
 	return o, nil
 }

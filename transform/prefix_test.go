@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
 	"github.com/onnx-zip/onnx-zip/onnx/onnxtest"
@@ -117,14 +116,9 @@ func TestPermutedCopyWithPrefixIsTheModel(t *testing.T) {
 	if w.p.Sources.Prefixes != nil {
 		t.Error("equal prefixes are no reason to widen the stem")
 	}
-	// By zip alone: on these inputs, noise of another mean and scale, subset tells two features of the last stage apart wrongly.
-	src := randomSamples(128, "input", 1, 28, 28)
-	stats, err := w.p.Measure(context.Background(), engine(t), w.trunk, src, false, calibrate.CaptureOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	zip := transform.Settings{Match: "zip", Represent: "mean", Alpha: 0.3, Beta: 1}
-	if !w.checkMatch(t, engine(t), src.batch(0, 3), stats, zip, true, 1e-5) {
+	// On this noise two features of the last stage hardly ever fire, always together: they are more alike than some
+	// features and their copies are by covariances that were summed in float32.
+	if !w.checkZip(t, engine(t), randomSamples(128, "input", 1, 28, 28), 3, true, 1e-5) {
 		t.Error("the features are not distinct")
 	}
 }

@@ -11,12 +11,20 @@ import (
 // readers finds what reads the features of a trunk's spaces: for each value from which constant weights W contract a
 // space, in trunk and heads, the features' covariance there and the sum over these weights of
 //
-//	WᵀW / tr(WᵀW·Σ_i)
+//	w_i·WᵀW / tr(WᵀW·Σ_i)
 //
-// with Σ_i the covariance of that model's features: an error then counts by the relative error that it makes where it
+// with w_i the model's weight and Σ_i the covariance of its features: an error then counts by the relative error that it makes where it
 // is read.
 func (p *Prepared) readers(t *merge.Trunk, stats *Statistics) (map[*space.Space][]match.Reader, error) {
-	f := readerFinder{p: p, t: t, stats: stats, out: map[*space.Space][]match.Reader{}, at: map[string]int{}}
+	f, err := p.findReaders(t, stats)
+	if err != nil {
+		return nil, err
+	}
+	return f.out, nil
+}
+
+func (p *Prepared) findReaders(t *merge.Trunk, stats *Statistics) (*readerFinder, error) {
+	f := &readerFinder{p: p, t: t, stats: stats, out: map[*space.Space][]match.Reader{}, at: map[string]int{}, values: map[*space.Space][]string{}}
 	for i, m := range p.Sources.Models {
 		for _, n := range m.Index.Order {
 			if err := f.add(i, n); err != nil {
@@ -24,7 +32,7 @@ func (p *Prepared) readers(t *merge.Trunk, stats *Statistics) (map[*space.Space]
 			}
 		}
 	}
-	return f.out, nil
+	return f, nil
 }
 
 type readerFinder struct {
@@ -33,6 +41,8 @@ type readerFinder struct {
 	stats *Statistics
 	out   map[*space.Space][]match.Reader
 	at    map[string]int // placeTap → the reader's number
+	// values are those that the readers of a space read, by model 0's names
+	values map[*space.Space][]string
 }
 
 // add adds what node n of model i reads of the trunk's spaces.
@@ -55,7 +65,7 @@ func (f *readerFinder) add(i int, n *onnx.Node) error {
 	for _, seg := range layout {
 		if moments(f.stats, seg.Space) != nil && seg.Space.Mode == space.Zip {
 			r := f.reader(seg.Space, value)
-			addGram(r, rows(w, param.Dims, c.ParamAxis, at, seg), seg.Space.First(i))
+			addGram(r, rows(w, param.Dims, c.ParamAxis, at, seg), seg.Space.First(i), f.p.weightOf(i))
 		}
 		at += max(seg.Size, 0)
 	}
@@ -85,6 +95,7 @@ func (f *readerFinder) reader(sp *space.Space, value string) *match.Reader {
 		k = len(f.out[sp])
 		f.at[name] = k
 		f.out[sp] = append(f.out[sp], match.Reader{Cov: m.Cov, Weight: make([]float64, len(m.Cov))})
+		f.values[sp] = append(f.values[sp], value)
 	}
 	return &f.out[sp][k]
 }
@@ -108,9 +119,9 @@ func rows(w []float64, dims []int64, axis, at int, seg space.Segment) *mat.Dense
 	return out
 }
 
-// addGram adds the Gram of the rows, relative to what they make of the features there, to the block of a reader's
+// addGram adds the Gram of the rows, times a weight, relative to what they make of the features there, to the block of a reader's
 // weight that begins at feature first.
-func addGram(r *match.Reader, w *mat.Dense, first int) {
+func addGram(r *match.Reader, w *mat.Dense, first int, weight float64) {
 	n, total := w.RawMatrix().Rows, 0
 	for total*total < len(r.Cov) {
 		total++
@@ -128,7 +139,7 @@ func addGram(r *match.Reader, w *mat.Dense, first int) {
 	}
 	for a := range n {
 		for b := range n {
-			r.Weight[(first+a)*total+first+b] += gram.At(a, b) / scale
+			r.Weight[(first+a)*total+first+b] += weight * gram.At(a, b) / scale
 		}
 	}
 }

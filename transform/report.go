@@ -24,6 +24,7 @@ type Report struct {
 	HeldOut Judgement `json:"held_out,omitempty"`
 	// Controls are cheaper merges, refitted alike: what the matching has to beat.
 	Controls []Control          `json:"controls,omitempty"`
+	Auto     *AutoReport        `json:"auto,omitempty"` // with match auto
 	Samples  int                `json:"calibration_samples"`
 	Mask     string             `json:"mask,omitempty"` // the input whose zeros mark tokens that counted in nothing
 	Seconds  map[string]float64 `json:"seconds"`        // by stage
@@ -77,6 +78,9 @@ type SpaceReport struct {
 	// its part in what the merged features imitate; the shares sum up to 1, and are equal where no model is favoured.
 	Features []int     `json:"features_by_model"`
 	Share    []float64 `json:"share_by_model"`
+	// Match is the matching that auto kept, and Residuals what each that was possible leaves unexplained (see AutoReport).
+	Match     string             `json:"match,omitempty"`
+	Residuals map[string]float64 `json:"residuals,omitempty"`
 }
 
 // CostReport compares sizes. FLOPs are for one sample.
@@ -119,7 +123,7 @@ func (r *run) report(res *Result, size cost.Report) error {
 	if r.src != nil {
 		rep.Samples = r.src.Samples()
 	}
-	rep.Mask = r.o.Mask
+	rep.Mask, rep.Auto = r.o.Mask, r.auto
 	r.reportSpaces(rep)
 	if rep.Prefixes, err = r.p.PrefixReports(res.Model); err != nil {
 		return err
@@ -139,6 +143,9 @@ func (r *run) reportSpaces(rep *Report) {
 			s.Dims = sp.Dims
 		}
 		s.Features, s.Share = byModel(a, sp)
+		if c, ok := r.auto.choice(sp); ok {
+			s.Match, s.Residuals = c.match, c.residuals
+		}
 		for _, members := range a.Members() {
 			models := map[int]bool{}
 			for _, k := range members {

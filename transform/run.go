@@ -135,6 +135,7 @@ type run struct {
 	widths  map[*space.Space]int // planned for a budget; nil: each space keeps its own
 	clock   map[string]float64
 	sources *refit.Sources // of least squares, once it was needed
+	auto    *AutoReport    // with match auto
 }
 
 func (r *run) merge(ctx context.Context) (*Result, error) {
@@ -170,6 +171,10 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 				return err
 			}
 		}
+		if r.o.Match == MatchAuto && wantsData {
+			r.as, r.auto, err = r.assignAuto(ctx)
+			return err
+		}
 		r.as, err = r.p.assign(r.trunk, r.stats, r.o.Settings, r.widths)
 		return err
 	}); err != nil {
@@ -194,10 +199,15 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 			return nil, err
 		}
 	}
+	if r.auto != nil {
+		if err := r.timed("average", func() error { return r.holdAgainstAverage(ctx, res) }); err != nil {
+			return nil, err
+		}
+	}
 	if r.o.Judge && res.Report.HeldOut == nil && r.src != nil {
 		if err := r.timed("judge", func() (err error) {
 			_, held := splitSource(r.src, HeldOut)
-			res.Report.HeldOut, err = r.judge(ctx, m.Model, held)
+			res.Report.HeldOut, err = r.judge(ctx, res.Merged.Model, held)
 			return err
 		}); err != nil {
 			return nil, err
@@ -245,7 +255,7 @@ func (r *run) measure(ctx context.Context) (err error) {
 
 // measured are the samples that statistics are taken of: what judges a merge has no part in it.
 func (o Options) measured(src calibrate.Source) calibrate.Source {
-	if o.Settings.Refit != "none" || o.Judge {
+	if o.Settings.Refit != "none" || o.Judge || o.Match == MatchAuto {
 		src, _ = splitSource(src, HeldOut)
 	}
 	return src
@@ -256,7 +266,7 @@ func (o Options) measured(src calibrate.Source) calibrate.Source {
 func (o Options) measuresNodes() bool { return o.Settings.Refit == "repair" }
 
 // measuresPlaces reports whether spaces are measured wherever they are read.
-func (o Options) measuresPlaces() bool { return o.Match == "subset" }
+func (o Options) measuresPlaces() bool { return o.Match == "subset" || o.Match == MatchAuto }
 
 func (o Options) capture() calibrate.CaptureOptions {
 	return calibrate.CaptureOptions{Batch: o.Batch, Workers: o.Workers, Mask: o.Mask, Progress: func(done, total int) {

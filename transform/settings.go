@@ -11,7 +11,7 @@ import (
 // Settings are the choices of a merge on its three axes. Start from Preset and change what you like.
 type Settings struct {
 	Method    string  `json:"method"`           // the preset they started from
-	Match     string  `json:"match"`            // who joins whom: zip, subset, zipit, permute, identity, random, halves, full, none
+	Match     string  `json:"match"`            // who joins whom: zip, subset, auto, zipit, permute, identity, random, halves, full, none
 	Represent string  `json:"represent"`        // what a merged feature imitates: mean, select, base; a subset's imitate what is kept
 	Base      string  `json:"base,omitempty"`   // with represent=base: the head whose features stay as they are
 	Refit     string  `json:"refit"`            // none, repair, ls
@@ -26,7 +26,7 @@ type Settings struct {
 
 // presets are the methods, each a point on the three axes.
 var presets = map[string]Settings{
-	"best":     {Match: "zip", Represent: "mean", Refit: "ls", Alpha: 0.3, Beta: 1},
+	"best":     {Match: "subset", Represent: "mean", Refit: "ls", Alpha: 0.3, Beta: 1},
 	"average":  {Match: "identity", Represent: "mean", Refit: "none"},
 	"permute":  {Match: "permute", Represent: "mean", Refit: "repair"},
 	"zip":      {Match: "zip", Represent: "mean", Refit: "repair", Alpha: 0.3, Beta: 1},
@@ -62,7 +62,7 @@ func Methods() []string {
 
 // Matches, Represents and Refits list the values of the axes.
 var (
-	Matches    = []string{"zip", "subset", "zipit", "permute", "identity", "random", "halves", "full", "none"}
+	Matches    = []string{"zip", "subset", MatchAuto, "zipit", "permute", "identity", "random", "halves", "full", "none"}
 	Represents = []string{"mean", "select", "base"}
 	Refits     = []string{"none", "repair", "ls"}
 )
@@ -78,8 +78,12 @@ func (s Settings) needsData() bool {
 	return true
 }
 
+// measuredTie is what the rounding of covariances that are summed in float32 (package calibrate) leaves of a correlation:
+// features of one model that are alike up to it are not told apart from a feature and its copy.
+const measuredTie = 1e-6
+
 func (s Settings) matchOptions() match.Options {
-	return match.Options{Alpha: s.Alpha, Beta: s.Beta, Seed: s.Seed}
+	return match.Options{Alpha: s.Alpha, Beta: s.Beta, Seed: s.Seed, Tie: measuredTie}
 }
 
 func (s Settings) check() error {
@@ -96,12 +100,19 @@ func (s Settings) check() error {
 				WithHint("choose one of %s", strings.Join(c.allowed, ", "))
 		}
 	}
+	if s.DataFree && s.Match == MatchAuto {
+		return fault.New(fault.Usage, "needs_data", "--match auto needs data: the matchings are judged on held-out samples").
+			WithHint("use --match zip, permute or identity without data")
+	}
 	if s.DataFree && s.Refit == "ls" {
 		return fault.New(fault.Usage, "needs_data", "least squares needs data").WithHint("use --refit repair or none, or give data")
 	}
+	if s.DataFree && s.Match == "subset" {
+		return fault.New(fault.Usage, "needs_data", "what explains a feature is seen on data only").WithHint("use --match zip, or give data")
+	}
 	if s.Budget != 0 && !s.AnyWidth() {
 		return fault.New(fault.Usage, "fixed_width", "--match %s pairs feature by feature: a budget cannot change its widths", s.Match).
-			WithHint("with --budget, choose --match zip")
+			WithHint("with --budget, choose --match subset or zip")
 	}
 	return nil
 }
@@ -109,5 +120,5 @@ func (s Settings) check() error {
 // AnyWidth reports whether the matching can give a space another width than the sources': only one that joins any
 // number of features can.
 func (s Settings) AnyWidth() bool {
-	return s.Match == "zip" || s.Match == "subset" || s.Match == "halves"
+	return s.Match == "zip" || s.Match == "subset" || s.Match == "halves" || s.Match == MatchAuto
 }

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -130,7 +131,7 @@ func (p tapper) parts(sp *space.Space, value string, whole bool) ([]calibrate.Pa
 			if seg.Space == sp && positions(layout)%seg.Inner != 0 {
 				break // runs of several kinds: this one cannot be told by features
 			}
-			if seg.Space == sp && seg.Part == space.Whole && at%seg.Inner == 0 {
+			if seg.Space == sp && seg.Part == space.Whole && at%seg.Inner == 0 && p.varies(value) {
 				parts, ok := p.inModels(value, axis, k)
 				return p.pool(parts, value, axis), ok
 			}
@@ -141,6 +142,28 @@ func (p tapper) parts(sp *space.Space, value string, whole bool) ([]calibrate.Pa
 		}
 	}
 	return nil, false
+}
+
+// varies reports whether a value (model 0's name) depends on the data, and not on their shape alone, as a table of
+// relative positions does.
+func (p tapper) varies(value string) bool {
+	ix := p.s.Models[0].Index
+	seen := map[string]bool{}
+	var reaches func(v string) bool
+	reaches = func(v string) bool {
+		n := ix.Producer(v)
+		switch {
+		case seen[v] || ix.Initializer(v) != nil:
+			return false
+		case n == nil:
+			return ix.Input(v) != nil
+		case n.GetOpType() == "Shape" || n.GetOpType() == "Size":
+			return false
+		}
+		seen[v] = true
+		return slices.ContainsFunc(onnx.Reads(n), reaches)
+	}
+	return reaches(value)
 }
 
 // inModels describes the features of run k along an axis in every model's value.

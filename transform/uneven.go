@@ -20,6 +20,15 @@ func meanWidth(sp *space.Space) int {
 	return (sp.First(n) + n/2) / n
 }
 
+// widths are the numbers of features of a space in each model.
+func (p *Prepared) widths(sp *space.Space) []int {
+	w := make([]int, len(p.Sources.Models))
+	for i := range w {
+		w[i] = sp.In(i)
+	}
+	return w
+}
+
 // matchUneven is matchSpace for models of other numbers of features: nothing can be joined one to one.
 func matchUneven(sp *space.Space, m *calibrate.Moments, o Settings, widths []int, width int, readers []match.Reader) (z match.Zip, keep []int, err error) {
 	mo := o.matchOptions()

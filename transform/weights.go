@@ -65,3 +65,11 @@ func (p *Prepared) scores(variances []float64, sp *space.Space) []float64 {
 	}
 	return out
 }
+
+// weightOf is the weight of model i.
+func (p *Prepared) weightOf(i int) float64 {
+	if p.taskWeights == nil {
+		return 1
+	}
+	return p.taskWeights[i]
+}

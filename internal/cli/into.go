@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/onnx-zip/onnx-zip/eval"
-	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/internal/report"
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform"
@@ -233,14 +232,10 @@ func (m *attaching) write(ctx context.Context) error {
 		return err
 	}
 	defer staged.Discard()
-	file, err := loadStaged(staged, m.f.output)
+	file, err := m.verifyStaged(staged, func(file *onnx.Model) ([]transform.Check, error) {
+		return m.in.Verify(ctx, m.engine, file, m.edited, m.source())
+	})
 	if err != nil {
-		return fault.Wrap(fault.Verification, "does_not_load", err, "the written file does not load")
-	}
-	if err := m.timed("verify", func() error {
-		m.result.Checks, err = m.in.Verify(ctx, m.engine, file, m.edited, m.source())
-		return err
-	}); err != nil {
 		return err
 	}
 	if err := m.timed("evaluate", func() error { return m.evaluate(ctx, file) }); err != nil {

@@ -41,10 +41,10 @@ type mergeFlags struct {
 }
 
 const mergeLong = `Merges trained models into one file with a head for each. Features of the models
-that mean the same are found by what they compute on unlabelled data (--data)
-and averaged; where the models stem from one checkpoint and share a trunk bit
-for bit, no data is needed. The merged file is loaded again and verified before
-it gets its name; nothing is left where a gate or the verification fails.
+that say the same are found by what they compute on unlabelled data (--data),
+and computed once; where the models stem from one checkpoint and share a trunk
+bit for bit, no data is needed. The merged file is loaded again and verified
+before it gets its name; nothing is left where a gate or the verification fails.
 
 Beside it two merges are made that need no matching, refitted alike: graft (the
 first model's trunk as it is) and halves (random features of every model).
@@ -146,7 +146,7 @@ func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
 	s.StringVar(&f.minimize, "minimize", "flops", "`COST`: of auto: flops or latency (default: flops)")
 	s.StringVar(&f.joint, "joint", "", "`RULE`: add an output over all classes of all heads: standardised (--joint alone), softmax, or task-id with --data HEAD=FILE for each head")
 	s.Lookup("joint").NoOptDefVal = transform.JointRules[0]
-	s.StringVar(&f.match, "match", "", "`NAME`: who joins whom: "+strings.Join(transform.Matches, ", "))
+	s.StringVar(&f.match, "match", "", "`NAME`: who joins whom: "+strings.Join(transform.Matches, ", ")+"; auto takes identity, permute, subset or zip for each space, whichever leaves least unexplained on held-out samples")
 	s.StringVar(&f.represent, "represent", "", "`NAME`: what a merged feature imitates: "+strings.Join(transform.Represents, ", "))
 	s.StringSliceVar(&f.weight, "weight", nil, "`HEAD=X`: how much a model counts where features of several have to become one, as a=3,b=1 (default: 1)")
 	s.StringVar(&f.base, "base", "", "`HEAD`: whose trunk is kept by --represent base and --method graft (default: the first)")
@@ -198,6 +198,15 @@ func (f *mergeFlags) settings(cmd *cobra.Command) (transform.Settings, error) {
 		}
 		*axis.set = axis.value
 	}
+	if f.dataFree {
+		if err := f.withoutData(&s, changed); err != nil {
+			return s, err
+		}
+	}
+	if s.Match == "subset" && s.Represent == "base" {
+		return s, usage("bad_flag", "--represent base has no meaning with --match subset: merged features are those that are kept").
+			WithHint("use --match permute or identity, or --method graft")
+	}
 	for _, factor := range []struct {
 		flag  string
 		value float64
@@ -215,11 +224,6 @@ func (f *mergeFlags) settings(cmd *cobra.Command) (transform.Settings, error) {
 		*factor.set = factor.value
 	}
 	s.Seed, s.Base = f.seed, f.base
-	if f.dataFree {
-		if err := f.withoutData(&s, changed("refit")); err != nil {
-			return s, err
-		}
-	}
 	if f.base != "" && s.Represent != "base" {
 		return s, usage("bad_flag", "--base has no meaning with --represent %s", s.Represent).WithHint("it belongs to --represent base and --method graft")
 	}
@@ -232,18 +236,25 @@ func (f *mergeFlags) settings(cmd *cobra.Command) (transform.Settings, error) {
 	return s, nil
 }
 
-// withoutData makes settings that need no data.
-func (f *mergeFlags) withoutData(s *transform.Settings, refitGiven bool) error {
+// withoutData makes settings that need no data: what a method would choose by data and was not asked for by a flag is
+// replaced.
+func (f *mergeFlags) withoutData(s *transform.Settings, given func(flag string) bool) error {
 	switch {
 	case len(f.data) > 0:
 		return usage("bad_flag", "--data-free and --data contradict each other").WithHint("with data a merge is better: leave --data-free out")
-	case refitGiven && s.Refit == "ls":
+	case given("refit") && s.Refit == "ls":
 		return usage("needs_data", "--refit ls needs data").WithHint("use --refit repair or none with --data-free")
 	case s.Refit == "ls":
 		s.Refit = "repair"
 	}
-	if s.Match == "subset" {
+	switch {
+	case s.Match == "subset" && !given("match"):
+		s.Match = "zip"
+	case s.Match == "subset":
 		return usage("needs_data", "--match subset needs data: what explains a feature is seen on data only").WithHint("use --match zip with --data-free")
+	}
+	if s.Match == transform.MatchAuto {
+		return usage("needs_data", "--match auto needs data: matchings are judged on held-out samples").WithHint("use --match zip, permute or identity with --data-free")
 	}
 	s.DataFree = true
 	return nil
@@ -259,9 +270,12 @@ func settingsLine(s transform.Settings) string {
 	if s.DataFree {
 		free = ", by weights alone (no data)"
 	}
-	represent := s.Represent
-	if represent == "base" {
+	represent := ", represent " + s.Represent
+	switch {
+	case s.Match == "subset":
+		represent = "" // what is kept
+	case s.Represent == "base":
 		represent += " (" + s.Base + ")"
 	}
-	return fmt.Sprintf("method %s: match %s, represent %s, refit %s, seed %d%s", s.Method, match, represent, s.Refit, s.Seed, free)
+	return fmt.Sprintf("method %s: match %s%s, refit %s, seed %d%s", s.Method, match, represent, s.Refit, s.Seed, free)
 }

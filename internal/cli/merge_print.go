@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -105,6 +106,9 @@ func (m *merging) printCost() {
 // printWork says what was done: the repair, the checks, the time.
 func (m *merging) printWork() {
 	m.a.printf("\n")
+	if r := m.res.Report.Auto; r != nil {
+		m.a.paragraph("%s", autoLine(r))
+	}
 	if r := m.res.Report.Refit; r != nil {
 		m.a.paragraph("refit: %s; relative output error on %s: %s", refitWords[r.Chosen], plural(r.HeldOut, "held-out sample"), refitErrors(r))
 	}
@@ -114,6 +118,32 @@ func (m *merging) printWork() {
 	m.printFew()
 	m.printJoint()
 	m.printChecks()
+}
+
+// autoLine says what match auto took.
+func autoLine(r *transform.AutoReport) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(r.Taken)) {
+		parts = append(parts, fmt.Sprintf("%s in %s", name, plural(r.Taken[name], "space")))
+	}
+	line := "match auto: no space could be matched in more than one way"
+	if len(parts) > 0 {
+		line = "match auto: " + strings.Join(parts, ", ")
+	}
+	if r.HeldOut == 0 {
+		line += "; too few samples to hold any out, so where the models come from decided"
+	}
+	if len(r.Errors) == 0 {
+		return line
+	}
+	kept, weighted := "kept", ""
+	if r.Merge == "average" {
+		kept = "averaging every space feature by feature was kept instead"
+	}
+	if r.Weighted {
+		weighted = "weighted "
+	}
+	return fmt.Sprintf("%s; %s: %srelative output error on %s %.3f, averaged %.3f", line, kept, weighted, plural(r.HeldOut, "held-out sample"), r.Errors["spaces"], r.Errors["average"])
 }
 
 // printChecks says what was verified, and how long everything took.
@@ -176,5 +206,5 @@ func refitErrors(r *transform.RefitReport) string {
 }
 
 func stageOrder(stage string) int {
-	return slices.Index([]string{"prepare", "read_data", "look_at_data", "choose", "capture", "match", "merge", "refit", "controls", "joint", "verify", "evaluate", "score"}, stage)
+	return slices.Index([]string{"prepare", "read_data", "look_at_data", "choose", "capture", "match", "merge", "refit", "average", "controls", "joint", "verify", "evaluate", "score"}, stage)
 }

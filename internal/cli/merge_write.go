@@ -10,7 +10,20 @@ import (
 	"github.com/onnx-zip/onnx-zip/eval"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform"
 )
+
+// verifyStaged loads what was staged again and verifies it.
+func (m *merging) verifyStaged(staged *onnx.Staged, verify func(*onnx.Model) ([]transform.Check, error)) (*onnx.Model, error) {
+	file, err := loadStaged(staged, m.f.output)
+	if err != nil {
+		return nil, fault.Wrap(fault.Verification, "does_not_load", err, "the written file does not load")
+	}
+	return file, m.timed("verify", func() error {
+		m.result.Checks, err = verify(file)
+		return err
+	})
+}
 
 // write stages the file, verifies and judges what was written, and gives it its name if all is well.
 func (m *merging) write(ctx context.Context) error {
@@ -19,14 +32,10 @@ func (m *merging) write(ctx context.Context) error {
 		return err
 	}
 	defer staged.Discard()
-	file, err := loadStaged(staged, m.f.output)
+	file, err := m.verifyStaged(staged, func(file *onnx.Model) ([]transform.Check, error) {
+		return m.p.Verify(ctx, m.engine, file, m.res, m.source())
+	})
 	if err != nil {
-		return fault.Wrap(fault.Verification, "does_not_load", err, "the written file does not load")
-	}
-	if err := m.timed("verify", func() error {
-		m.result.Checks, err = m.p.Verify(ctx, m.engine, file, m.res, m.source())
-		return err
-	}); err != nil {
 		return err
 	}
 	if err := m.timed("evaluate", func() error { return m.evaluate(ctx, file) }); err != nil {

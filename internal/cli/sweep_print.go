@@ -60,7 +60,7 @@ func (w *sweeping) table() *table {
 		if r.Front {
 			mark = "*"
 		}
-		cells := []string{mark, fmt.Sprintf("%.3f", r.FLOPsRatio), fmt.Sprintf("%.3f", r.ParamsRatio), methodCell(r), budgetCell(r), r.Cut}
+		cells := []string{mark, fmt.Sprintf("%.3f", r.FLOPsRatio), fmt.Sprintf("%.3f", r.ParamsRatio), r.Words(), budgetCell(r), r.Cut}
 		for _, h := range heads {
 			cells = append(cells, headCell(r, h, labelled))
 		}
@@ -76,16 +76,6 @@ func (w *sweeping) table() *table {
 		t.add(append(cells, secondsCell(r))...)
 	}
 	return t
-}
-
-func methodCell(r sweep.Row) string {
-	switch r.Kind {
-	case sweep.KindSource:
-		return r.Name
-	case sweep.KindControl:
-		return r.Method + " (control)"
-	}
-	return r.Method
 }
 
 func budgetCell(r sweep.Row) string {

@@ -33,7 +33,7 @@ var (
 	sweepHTML string
 
 	sweepTemplate = template.Must(template.New("sweep").Funcs(functions).Funcs(template.FuncMap{
-		"plots": plots, "failures": sweep.Failures, "hasJoint": hasJoint, "hasScore": hasScore, "number": score.Number, "taskOf": taskOf, "agreementOf": agreementOf, "kindWords": kindWords,
+		"plots": plots, "failures": sweep.Failures, "hasJoint": hasJoint, "hasScore": hasScore, "number": score.Number, "taskOf": taskOf, "agreementOf": agreementOf,
 		"ratio": func(x float64) string { return fmt.Sprintf("%.3f", x) }, "budget": budgetWords,
 	}).Parse(sweepHTML))
 )
@@ -266,16 +266,6 @@ func agreementOf(r sweep.Row, head string) *sweep.Agreement {
 		}
 	}
 	return nil
-}
-
-func kindWords(r sweep.Row) string {
-	switch r.Kind {
-	case sweep.KindSource:
-		return r.Name
-	case sweep.KindControl:
-		return r.Method + " (control)"
-	}
-	return r.Method
 }
 
 func budgetWords(r sweep.Row) string {

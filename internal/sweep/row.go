@@ -61,6 +61,17 @@ type Failure struct {
 	Message string `json:"message"`
 }
 
+// Words name the method: of a source its head, and a control is called one.
+func (r Row) Words() string {
+	switch r.Kind {
+	case KindSource:
+		return r.Name
+	case KindControl:
+		return r.Method + " (control)"
+	}
+	return r.Method
+}
+
 // Agreements are the shares of held-out samples whose largest entry is the source's, output by output.
 func (r Row) Agreements() []Agreement {
 	var out []Agreement

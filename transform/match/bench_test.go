@@ -58,6 +58,24 @@ func BenchmarkReference(b *testing.B) {
 
 func BenchmarkPermute(b *testing.B) { benchmarkZip(b, Permute, Options{}) }
 
+// BenchmarkSubset reads the features at three places, as a stage of a ResNet does.
+func BenchmarkSubset(b *testing.B) {
+	for _, size := range benchSizes {
+		b.Run(fmt.Sprintf("models=%d/features=%d/places=3", size[0], size[1]), func(b *testing.B) {
+			f := benchFeatures(size[0], size[1])
+			for range 3 {
+				f.Readers = append(f.Readers, Reader{Cov: f.Cov, Weight: f.Cov})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := Subset(f, Options{Width: size[1]}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkAssign measures profits without structure, and those of features
 // that share a single strong factor, which are much harder.
 func BenchmarkAssign(b *testing.B) {

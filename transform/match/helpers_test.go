@@ -56,9 +56,48 @@ func (s samples) features(widths ...int) Features {
 	return f
 }
 
+// inFloat32 is features measured by a network that computes, and sums, in float32: features that vary have an error
+// next to the largest ones of their space, covariances one next to the deviations.
+func (s samples) inFloat32(seed uint64, widths ...int) Features {
+	random := rand.New(rand.NewPCG(seed, 2))
+	sigma, typical := s.features(widths...).deviations()
+	for i, x := range s {
+		for k := range x {
+			if sigma[i] > 0 {
+				x[k] += 1e-7 * typical * random.NormFloat64()
+			}
+		}
+	}
+	f := s.features(widths...)
+	for i := range sigma {
+		for j := i; j < len(sigma); j++ {
+			f.Cov[i*len(sigma)+j] += 3e-7 * (2*random.Float64() - 1) * sigma[i] * sigma[j]
+			f.Cov[j*len(sigma)+i] = f.Cov[i*len(sigma)+j]
+		}
+	}
+	return f
+}
+
+// drawFaint adds features to a model that vary little next to the others.
+func drawFaint(t *rapid.T, model samples) samples {
+	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "faint"), 3))
+	_, typical := model.features(len(model)).deviations()
+	for _, share := range rapid.SliceOfN(rapid.SampledFrom([]float64{1e-3, 1e-4, 3e-5}), 0, 4).Draw(t, "shares") {
+		x := make([]float64, len(model[0]))
+		for k := range x {
+			x[k] = share * typical * random.NormFloat64()
+		}
+		model = append(model, x)
+	}
+	return model
+}
+
 // drawModel draws one model's features: live ones, near duplicates (correlation
 // 1 - 5e-7) and exact ones, dead and constant ones.
-func drawModel(t *rapid.T) samples {
+func drawModel(t *rapid.T) samples { return drawModelApart(t, 1e-3) }
+
+// drawModelApart is drawModel with near duplicates of correlation 1 - apart²/2.
+func drawModelApart(t *rapid.T, apart float64) samples {
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "noise"), 0))
 	const images = 50
 	live := func(scale, mean float64) []float64 {
@@ -84,7 +123,7 @@ func drawModel(t *rapid.T) samples {
 			if scale < 1e-6 { // constant
 				scale = 1e3
 			}
-			x = live(1e-3*scale, 0)
+			x = live(apart*scale, 0)
 			floats.Add(x, other)
 		case "duplicate":
 			x = slices.Clone(other)

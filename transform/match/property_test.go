@@ -165,6 +165,35 @@ func TestSubsetOfPermutedCopiesLosesNothing(t *testing.T) {
 	})
 }
 
+// TestPermutedCopiesAreFoundInFloat32: what float32 leaves of covariances and of faint features decides nothing between
+// features that differ by more, at the tie step for it.
+func TestPermutedCopiesAreFoundInFloat32(t *testing.T) {
+	for _, m := range []struct {
+		name  string
+		match func(Features, Options) (Zip, error)
+	}{{"Greedy", Greedy}, {"Permute", Permute}, {"Subset", subset}} {
+		t.Run(m.name, rapid.MakeCheck(func(t *rapid.T) {
+			model := drawFaint(t, drawModelApart(t, 1e-2))
+			models := rapid.IntRange(2, 4).Draw(t, "models")
+			all, source := permuted(t, model, models, true)
+			o := Options{Alpha: 0.3, Beta: 1, Tie: 1e-6}
+			f := all.inFloat32(rapid.Uint64().Draw(t, "rounding"), slices.Repeat([]int{len(model)}, models)...)
+			z, err := m.match(f, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkZip(t, z, len(model), len(all))
+			for merged, members := range z.Members() {
+				for _, k := range members {
+					if !slices.Equal(model[source[k]], model[source[members[0]]]) {
+						t.Fatalf("merged feature %d joins %d and %d, which differ", merged, members[0], k)
+					}
+				}
+			}
+		}))
+	}
+}
+
 func TestIdenticalModelsMatchByIdentity(t *testing.T) {
 	for _, m := range []struct {
 		name  string

@@ -3,13 +3,15 @@ package match
 import (
 	"fmt"
 	"math"
+	"sync"
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 )
 
 // dependentRatio: a feature whose variance is explained by others up to this share is a linear function of
-// them, but for the rounding of covariances that were summed in float32.
+// them, but for the rounding of covariances that were summed in float32. So is one that is correlated up to it
+// with another: what many steps leave of its variance can be more, but is rounding too.
 const dependentRatio = 1e-6
 
 // Ranking orders features by how much each explains of what those before it leave unexplained.
@@ -38,11 +40,16 @@ func (r Ranking) At(k int) float64 {
 //
 // which is column subset selection (Farahat, Ghodsi, Kamel: Efficient greedy feature selection for unsupervised
 // learning, KAIS 2013) with the error weighted by its readers. It is a pivoted Cholesky decomposition for each reader,
-// which takes O² operations and 8·O bytes for each ranked feature.
+// which takes O² operations and 8·O bytes for each ranked feature and reader.
 func Rank(f Features) (Ranking, error) {
 	if err := f.validate(); err != nil {
 		return Ranking{}, err
 	}
+	return f.rank(f.total())
+}
+
+// rank ranks the first features only, as many as given.
+func (f Features) rank(most int) (Ranking, error) {
 	n := f.total()
 	readers := f.Readers
 	if len(readers) == 0 {
@@ -56,23 +63,30 @@ func Rank(f Features) (Ranking, error) {
 		f.Cov = r.Cov
 		all = append(all, newRanker(f, r.Weight))
 	}
-	return all.rank(), nil
+	return all.rank(most), nil
 }
 
 // rankers are the readers of the same features.
 type rankers []*ranker
 
-func (rs rankers) rank() Ranking {
+func (rs rankers) rank(most int) Ranking {
 	out := Ranking{Unexplained: []float64{1}}
 	all := rs.remaining()
-	for k := rs.next(); k >= 0; k = rs.next() {
-		for _, r := range rs {
-			r.take(k)
-		}
+	for k := rs.next(); k >= 0 && len(out.Order) < most; k = rs.next() {
+		rs.take(k)
 		out.Order = append(out.Order, k)
 		out.Unexplained = append(out.Unexplained, max(rs.remaining(), 0)/all)
 	}
 	return out
+}
+
+// take ranks feature k for all readers, side by side: they share nothing.
+func (rs rankers) take(k int) {
+	var all sync.WaitGroup
+	for _, r := range rs {
+		all.Go(func() { r.take(k) })
+	}
+	all.Wait()
 }
 
 func (rs rankers) remaining() float64 {
@@ -104,6 +118,7 @@ func (rs rankers) next() int {
 type ranker struct {
 	cov       *mat.SymDense // Σ
 	weight    *mat.SymDense // G, nil for the identity
+	sigma     []float64     // deviations
 	left      []float64     // diagonal of R
 	gain      []float64     // diagonal of R·G·R
 	floor     []float64     // of left: at or below it a feature is a linear function of those ranked
@@ -119,13 +134,17 @@ func newRanker(f Features, weight []float64) *ranker {
 		product.Copy(r.cov)
 	} else {
 		r.weight = mat.NewSymDense(n, weight)
-		product.Mul(r.weight, r.cov)
+		product.Mul(mat.NewDense(n, n, weight), mat.NewDense(n, n, f.Cov)) // of SymDense, this would take ten times as long
 	}
-	sigma, _ := f.deviations()
-	for k, s := range sigma {
-		r.left[k], r.floor[k] = s*s, dependentRatio*s*s
+	var typical float64
+	r.sigma, typical = f.deviations()
+	for k, s := range r.sigma {
+		noise := constantRatio * max(typical, math.Abs(f.mean(k)))
+		r.left[k], r.floor[k] = s*s, max(dependentRatio*s*s, noise*noise)
 		r.remaining += product.At(k, k)
-		r.gain[k] = floats.Dot(mat.Col(nil, k, r.cov), mat.Col(nil, k, product))
+		for j := range n {
+			r.gain[k] += f.Cov[k*n+j] * product.At(j, k)
+		}
 	}
 	return r
 }
@@ -139,6 +158,11 @@ func (r *ranker) take(k int) {
 	}
 	n := len(r.left)
 	column := mat.Col(nil, k, r.cov)
+	for j, c := range column {
+		if math.Abs(c) >= (1-dependentRatio)*r.sigma[j]*r.sigma[k] {
+			r.floor[j] = math.Inf(1)
+		}
+	}
 	for _, l := range r.columns {
 		floats.AddScaled(column, -l[k], l)
 	}

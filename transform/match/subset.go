@@ -19,7 +19,7 @@ func Subset(f Features, o Options) (z Zip, keep []int, err error) {
 	if f.Segments != nil {
 		return Zip{}, nil, errors.New("match: a subset cannot be chosen by segments")
 	}
-	r, err := Rank(f)
+	r, err := f.rank(o.Width)
 	if err != nil {
 		return Zip{}, nil, err
 	}

@@ -3,6 +3,7 @@ package refit_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"testing"
 
@@ -19,7 +20,7 @@ import (
 func TestMeasure(t *testing.T) {
 	what := os.Getenv("ONNX_ZIP_MEASURE")
 	if what == "" {
-		t.Skip("set ONNX_ZIP_MEASURE to methods, matches, repair, samples or ridges")
+		t.Skip("set ONNX_ZIP_MEASURE to methods, matches, auto, repair, samples or ridges")
 	}
 	switch what {
 	case "methods":
@@ -40,6 +41,10 @@ func TestMeasure(t *testing.T) {
 	case "matches":
 		for _, pair := range []string{"fmnist_mlp", "fmnist_vgg", "fmnist_resnet20"} {
 			measureMatches(t, pair)
+		}
+	case "auto":
+		for _, pair := range []string{"fmnist_mlp", "fmnist_vgg", "fmnist_resnet20", "fmnist_tuned"} {
+			measureAuto(t, pair)
 		}
 	case "repair":
 		for _, pair := range []string{"fmnist_mlp", "fmnist_vgg", "fmnist_resnet20"} {
@@ -116,6 +121,59 @@ func measureMatches(t *testing.T, pair string) {
 			fmt.Printf("| %s | %gx | %s, %s | %.3f | %s |\n", pair, budget, way[0], way[1], res.Report.HeldOut.RelativeError(), f.accuracy(t, res.Merged))
 		}
 	}
+}
+
+// measureAuto measures the matchings that auto chooses from, and auto, with each refit: the relative error of the outputs on
+// held-out and on test images.
+func measureAuto(t *testing.T, pair string) {
+	f := load(t, pair, 640)
+	side, err := f.prepared.SideBySide(nil)
+	check(t, err)
+	want := f.logits(t, side)
+	for _, r := range transform.Refits {
+		for _, way := range []string{"identity", "permute", "zip", "subset", transform.MatchAuto} {
+			s, err := transform.Preset("best")
+			check(t, err)
+			s.Match, s.Refit = way, r
+			res, err := f.prepared.Merge(context.Background(), f.engine, f.src, transform.Options{Settings: s, Judge: true})
+			check(t, err)
+			got, off := f.logits(t, res.Merged), 0.0
+			for head := range want {
+				diff, norm := 0.0, 0.0
+				for k, y := range want[head] {
+					diff += math.Pow(got[head][k]-y, 2)
+					norm += y * y
+				}
+				off += math.Sqrt(diff/norm) / float64(len(want))
+			}
+			fmt.Printf("| %s | %s | %s | %.4f | %.4f | %s |", pair, r, way, res.Report.HeldOut.RelativeError(), off, f.accuracy(t, res.Merged))
+			if a := res.Report.Auto; a != nil {
+				fmt.Printf(" %v, %s kept, %.4v |", a.Taken, a.Merge, a.Errors)
+			}
+			fmt.Println()
+		}
+	}
+}
+
+// logits are the heads' outputs on the test images.
+func (f *fixture) logits(t *testing.T, m *merge.Merged) [][]float64 {
+	t.Helper()
+	inputs, err := data.Inputs(f.prepared.Originals[0])
+	check(t, err)
+	file, err := data.Open(models+"fmnist_test.npz", data.Options{})
+	check(t, err)
+	test, err := file.Bind(inputs)
+	check(t, err)
+	out := make([][]float64, len(m.Outputs))
+	check(t, calibrate.Forward(context.Background(), f.engine, m.Model, test, calibrate.ForwardOptions{}, func(b calibrate.ForwardBatch) error {
+		for head, names := range m.Outputs {
+			v, err := b.Outputs[names[0]].Float64s()
+			check(t, err)
+			out[head] = append(out[head], v...)
+		}
+		return nil
+	}))
+	return out
 }
 
 // measureRepair measures the repaired network on fewer samples than the targets.

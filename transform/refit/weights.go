@@ -12,12 +12,12 @@ func scaleNode(m *onnx.Model, n Node, gain, shift []float64) error {
 	if w == nil {
 		return fault.New(fault.Internal, "no_weight", "no initializer %q", n.Weight)
 	}
-	if err := scaleAxis(w, n.WeightAxis, gain, nil); err != nil {
+	if err := ScaleAxis(w, n.WeightAxis, gain, nil); err != nil {
 		return err
 	}
 	if n.Bias != "" {
 		b := find(m.Graph(), n.Bias)
-		return scaleAxis(b, max(len(b.GetDims())-1, 0), gain, shift) // [C], or a Gemm's [1, C]
+		return ScaleAxis(b, max(len(b.GetDims())-1, 0), gain, shift) // [C], or a Gemm's [1, C]
 	}
 	return addBias(m, n, onnx.DType(w.GetDataType()), shift)
 }
@@ -31,8 +31,9 @@ func find(g *onnx.Graph, name string) *onnx.TensorProto {
 	return nil
 }
 
-// scaleAxis multiplies slices along an axis and adds a shift to each.
-func scaleAxis(p *onnx.TensorProto, axis int, gain, shift []float64) error {
+// ScaleAxis multiplies the slices of a tensor along an axis and adds a shift to each; a nil shift adds nothing. gain and shift
+// have an entry for each slice.
+func ScaleAxis(p *onnx.TensorProto, axis int, gain, shift []float64) error {
 	t, err := onnx.TensorOf(p)
 	if err != nil {
 		return err

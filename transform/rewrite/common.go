@@ -22,7 +22,7 @@ func dropRepeated(m *onnx.Model, r *Record) error {
 	}
 	first := map[string]*onnx.Node{}
 	for n := range e.nodes {
-		if onnx.HasSubgraph(n) || nondeterministic[n.GetOpType()] {
+		if onnx.HasSubgraph(n) || onnx.IsRandom(n) || isOp(n, "Dropout") {
 			continue
 		}
 		key := e.computes(n)
@@ -37,12 +37,6 @@ func dropRepeated(m *onnx.Model, r *Record) error {
 	}
 	e.close()
 	return nil
-}
-
-// nondeterministic operators make something else each time.
-var nondeterministic = map[string]bool{
-	"RandomNormal": true, "RandomNormalLike": true, "RandomUniform": true, "RandomUniformLike": true,
-	"Bernoulli": true, "Multinomial": true, "Dropout": true,
 }
 
 // computes spells out what a node computes.

@@ -25,7 +25,11 @@ var folders = map[string]func(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.
 	"Mul":       foldBinary(func(a, b float64) float64 { return a * b }),
 	"Div":       foldBinary(func(a, b float64) float64 { return a / b }),
 	"Pow":       foldBinary(math.Pow),
+	"Min":       foldBinary(math.Min),
+	"Max":       foldBinary(math.Max),
 	"MatMul":    foldMatMul,
+	"Clip":      foldClip,
+	"ScatterND": foldScatterND,
 
 	"Neg": foldUnary(func(a float64) float64 { return -a }), "Sqrt": foldUnary(math.Sqrt), "Abs": foldUnary(math.Abs),
 	"Exp": foldUnary(math.Exp), "Log": foldUnary(math.Log), "Erf": foldUnary(math.Erf), "Tanh": foldUnary(math.Tanh),

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"math"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
@@ -122,6 +123,58 @@ func foldMatMul(_ *editor, _ *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
 		}
 	}
 	return onnx.FromFloat64(in[0].DType, out, dims...)
+}
+
+// foldClip: bounds are inputs since opset 11; learned scales are clipped so (Swin V2).
+func foldClip(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+	low, high := math.Inf(-1), math.Inf(1)
+	if e.opset() < 11 {
+		low, high = float64(onnx.AttrFloat(n, "min", -math.MaxFloat32)), float64(onnx.AttrFloat(n, "max", math.MaxFloat32))
+	}
+	for slot, bound := range map[int]*float64{1: &low, 2: &high} {
+		if slot >= len(in) || in[slot] == nil {
+			continue
+		}
+		v, err := in[slot].Float64s()
+		if err != nil || len(v) != 1 {
+			return nil
+		}
+		*bound = v[0]
+	}
+	return foldUnary(func(a float64) float64 { return math.Min(math.Max(a, low), high) })(e, n, in)
+}
+
+// foldScatterND writes constant updates into constant data: Swin V2 so sets the bias of its keys to zero. Indices are
+// [..., k] and name entries of the first k axes.
+func foldScatterND(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+	if len(in) != 3 || in[1] == nil || in[2] == nil || len(in[1].Dims) == 0 || onnx.AttrString(n, "reduction", "none") != "none" {
+		return nil
+	}
+	data, updates, dims := in[0], in[2], in[0].Dims
+	index, err := in[1].Int64s()
+	k := in[1].Dims[len(in[1].Dims)-1]
+	if err != nil || k < 1 || k > int64(len(dims)) || updates.DType != data.DType {
+		return nil
+	}
+	block := int(product(dims[k:])) * data.DType.Size()
+	if block == 0 || len(updates.Raw) != len(index)/int(k)*block {
+		return nil
+	}
+	out := slices.Clone(data.Raw)
+	for i := 0; i*int(k) < len(index); i++ {
+		at := int64(0)
+		for axis, x := range index[i*int(k) : (i+1)*int(k)] {
+			if x < 0 {
+				x += dims[axis]
+			}
+			if x < 0 || x >= dims[axis] {
+				return nil
+			}
+			at = at*dims[axis] + x
+		}
+		copy(out[int(at)*block:], updates.Raw[i*block:(i+1)*block])
+	}
+	return &onnx.Tensor{DType: data.DType, Dims: dims, Raw: out}
 }
 
 func relu(a float64) float64    { return math.Max(a, 0) }

@@ -69,6 +69,55 @@ func TestFold(t *testing.T) {
 			kinds: map[string]int{"MatMul folded": 2, "Add folded": 1, "Relu folded": 1, "Sigmoid folded": 1},
 		},
 		{
+			name: "a learned scale within bounds, and a bias of which a part is masked",
+			model: `
+				input x f32[N,4]
+				scale = init f32[4] {1, 7, -3, 2}
+				top = init f32[] {4.5}
+				low = init f32[1] {-1}
+				c = init f32[4] random(1)
+				i = init i64[2,1] {1, -2}
+				zeros = init f32[2] {0, 0}
+				a = Clip(scale, _, top)
+				b = Max(a, low)
+				d = Min(b, top)
+				m = ScatterND(c, i, zeros)
+				e = Mul(x, d)
+				y = Add(e, m)
+				output y f32[N,4]`,
+			want:  "e = Mul(x, d)\ny = Add(e, m)",
+			kinds: map[string]int{"Clip folded": 1, "Max folded": 1, "Min folded": 1, "ScatterND folded": 1},
+		},
+		{
+			name: "rows that are replaced",
+			model: `
+				input x f32[N,3]
+				w = init f32[4,3] random(1)
+				i = init i64[2,1] {3, 0}
+				u = init f32[2,3] random(2)
+				m = ScatterND(w, i, u)
+				j = init i64[2,2] {0, 1, 1, 2}
+				v = init f32[2] {5, 6}
+				n = ScatterND(m, j, v)
+				t = Transpose(n) {perm=[1,0]}
+				y = MatMul(x, t)
+				output y f32[N,4]`,
+			want:  "y = MatMul(x, t)",
+			kinds: map[string]int{"ScatterND folded": 2, "Transpose folded": 1},
+		},
+		{
+			name: "updates that are added",
+			model: `
+				opset 18
+				input x f32[N,4]
+				c = init f32[4] random(1)
+				i = init i64[2,1] {1, 2}
+				u = init f32[2] {1, 2}
+				m = ScatterND(c, i, u) {reduction="add"}
+				y = Add(x, m)
+				output y f32[N,4]`,
+		},
+		{
 			name: "small arithmetic",
 			model: `
 				input x f32[N,2]

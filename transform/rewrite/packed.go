@@ -4,190 +4,213 @@ import (
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/shape"
 )
 
-// unpack divides packed projections (queries, keys and values in one matrix) where exporters divide them by
-// an axis of their own: Reshape(x, […, 3, h, d]) → Transpose → Gather 0, 1, 2 (or Split and Squeeze) becomes,
-// for each part, Slice(x) → Reshape(…, h, d) → Transpose. Features then are cut by Slice like everywhere else.
+// unpack divides packed projections (queries, keys and values in one matrix) where exporters give the parts an axis
+// that a Reshape opens, and pick them behind it: Reshape(x, […, 3, h, d]) → Transpose → Gather 0, 1, 2 (or Slice or
+// Split, with or without a Squeeze) becomes, for each part, Slice(x) → Reshape(…, h, d) → Transpose. Features then
+// are cut by Slice like everywhere else. Where the parts lie inside the heads (h, 3, d), what makes x first gets
+// its outputs in the order of the parts.
 func unpack(m *onnx.Model, r *Record) error {
 	e, err := editTyped(m)
 	if err != nil {
 		return err
 	}
 	for n := range e.nodes {
-		if p := e.packedAt(n); p != nil {
-			e.divide(p)
-			r.did("packed projection divided")
+		p := e.packedAt(n)
+		if p == nil {
+			continue
 		}
+		if p.outer() > 1 {
+			if !e.reorder(n.Input[0], p.at, p.order()) {
+				continue
+			}
+			r.did("packed projection ordered by parts")
+		}
+		e.divide(p)
+		r.did("packed projection divided")
 	}
 	e.close()
 	return nil
 }
 
-// packed is a Reshape that opens an axis of parts, and what reads it.
+// packed is a Reshape that opens an axis of features into several, one of which readers take parts of.
 type packed struct {
 	reshape *onnx.Node
-	target  []int64          // of the Reshape
-	perm    []int64          // of the Transpose behind
-	at      int              // the axis of parts in the Reshape's result
-	size    int64            // features of a part
-	picks   map[int64]string // part → the value that it becomes
-	gone    []*onnx.Node     // nodes between, and those that pick the parts
+	target  []int64 // of the Reshape
+	sizes   []int64 // of the axes that the features become
+	at      int     // the axis of features
+	first   int     // the first axis of the Reshape's result that it becomes
+	digit   int     // the axis of parts, counted from first; -1 while none is known
+	parts   []part
+	gone    []*onnx.Node // nodes between, and those that pick the parts
 }
+
+// part is what one reader takes of the axis of parts, and what the tensor has become by then.
+type part struct {
+	from, to int64
+	axes     []int // as axes of the Reshape's result; inserted for one that an Unsqueeze made
+	out      string
+}
+
+const inserted = -1
+
+// outer is the number of times that the parts alternate along the features, unit the features of one position.
+func (p *packed) outer() int64 { return product(p.sizes[:p.digit]) }
+func (p *packed) unit() int64  { return product(p.sizes) / p.sizes[p.digit] }
 
 // packedAt recognises the pattern, nil where n does not begin it.
 func (e *editor) packedAt(n *onnx.Node) *packed {
-	if !isOp(n, "Reshape") || e.opset() < 10 || !e.soleReader(n.Output[0]) {
+	if !isOp(n, "Reshape") || e.opset() < 10 {
 		return nil
 	}
 	target, ok := e.ints(input(n, 1))
-	rank := e.rank(n.Input[0])
-	if !ok || rank < 2 || len(target) < rank+1 || onnx.AttrInt(n, "allowzero", 0) != 0 && slices.Contains(target, 0) {
+	if !ok || onnx.AttrInt(n, "allowzero", 0) != 0 && slices.Contains(target, 0) {
 		return nil
 	}
-	p := &packed{reshape: n, target: target, at: rank - 1, size: 1, picks: map[int64]string{}}
-	for _, d := range target[p.at+1:] {
-		if d <= 0 {
-			return nil
+	for _, p := range e.opened(n) {
+		p.reshape, p.target, p.digit = n, target, -1
+		axes := make([]int, len(target))
+		for i := range axes {
+			axes[i] = i
 		}
-		p.size *= d
+		if len(target) == len(e.value(n.Output[0]).Dims) && e.readParts(p, n.Output[0], axes) && p.usable() {
+			return p
+		}
 	}
-	if d := e.value(n.Input[0]).Dims[rank-1]; target[p.at] < 2 || target[p.at] > 4 || !d.Is(target[p.at]*p.size) {
+	return nil
+}
+
+// opened lists the axes of features that a Reshape opens: the last one, or the channels that a Conv made.
+func (e *editor) opened(n *onnx.Node) (found []*packed) {
+	in, out := e.value(input(n, 0)), e.value(n.Output[0])
+	last := len(in.Dims) - 1
+	if !in.HasRank || !out.HasRank || last < 1 {
 		return nil
 	}
-	value, ok := e.transposed(p)
-	if !ok || e.outputs[value] {
-		return nil
+	for first := range out.Dims {
+		if sizes := factors(in.Dims[last], out.Dims[first:]); len(sizes) == len(out.Dims)-first {
+			found = append(found, &packed{at: last, first: first, sizes: sizes})
+			break
+		}
 	}
-	axis := int64(slices.Index(p.perm, int64(p.at)))
-	for _, u := range e.uses[value] {
-		if !e.pick(p, u.Node, axis) {
+	if last > 1 && len(out.Dims) > 1 && in.Dims[0] == out.Dims[0] && e.madeByConv(n.Input[0]) {
+		found = append(found, &packed{at: 1, first: 1, sizes: factors(in.Dims[1], out.Dims[1:])})
+	}
+	return slices.DeleteFunc(found, func(p *packed) bool { return len(p.sizes) < 2 })
+}
+
+// factors returns the leading sizes whose product is that of whole, the fewest; nil where there are none.
+func factors(whole shape.Dim, sizes []shape.Dim) (out []int64) {
+	rest := whole.Size
+	for _, d := range sizes {
+		if !whole.Known() || !d.Known() || d.Size < 1 || rest%d.Size != 0 {
 			return nil
 		}
+		out = append(out, d.Size)
+		if rest /= d.Size; rest == 1 {
+			return out
+		}
 	}
-	return p
+	return nil
 }
 
-// transposed follows the Reshape through a Transpose, which may stand between an Unsqueeze and a Squeeze of the
-// same axis, and returns the value behind.
-func (e *editor) transposed(p *packed) (string, bool) {
-	next := func(value string) *onnx.Node {
-		if !e.soleReader(value) {
-			return nil
-		}
-		return e.uses[value][0].Node
+// madeByConv looks for the maker of a map through what is added to it or multiplied by it.
+func (e *editor) madeByConv(x string) bool {
+	n := e.producer[x]
+	for isOp(n, "Add", "Mul") && e.isConstant(input(n, 1)) {
+		n = e.producer[n.Input[0]]
 	}
-	n := next(p.reshape.Output[0])
-	unit := int64(-1)
-	if isOp(n, "Unsqueeze") {
-		axes, ok := listOf(e, n, "axes", 1)
-		if !ok || len(axes) != 1 || axes[0] < 0 {
-			return "", false
-		}
-		unit = axes[0]
-		p.gone = append(p.gone, n)
-		n = next(n.Output[0])
-	}
-	perm := slices.Clone(onnx.AttrInts(n, "perm"))
-	if !isOp(n, "Transpose") || len(perm) == 0 {
-		return "", false
-	}
-	p.gone = append(p.gone, n)
-	value := n.Output[0]
-	if unit >= 0 {
-		n = next(value)
-		axes, ok := []int64(nil), false
-		if isOp(n, "Squeeze") {
-			axes, ok = listOf(e, n, "axes", 1)
-		}
-		if !ok || len(axes) != 1 {
-			return "", false
-		}
-		if axes[0] < 0 {
-			axes = []int64{axes[0] + int64(len(perm))}
-		}
-		if at := slices.Index(perm, unit); int64(at) != axes[0] {
-			return "", false
-		}
-		perm = dropAxis(perm, unit)
-		p.gone = append(p.gone, n)
-		value = n.Output[0]
-	}
-	p.perm = perm
-	return value, len(perm) == len(p.target)
+	return isOp(n, "Conv")
 }
 
-// dropAxis drops an axis from a permutation.
-func dropAxis(perm []int64, axis int64) []int64 {
-	var out []int64
-	for _, a := range perm {
-		switch {
-		case a > axis:
-			out = append(out, a-1)
-		case a < axis:
-			out = append(out, a)
-		}
+// usable reports whether the parts can be made of slices of the features.
+func (p *packed) usable() bool {
+	if p.digit < 0 || p.sizes[p.digit] < 2 {
+		return false
 	}
-	return out
-}
-
-// pick notes the parts that a reader of the transposed value takes.
-func (e *editor) pick(p *packed, n *onnx.Node, axis int64) bool {
-	switch {
-	case isOp(n, "Gather") && onnx.AttrInt(n, "axis", 0) == axis:
-		index, ok := e.constant(input(n, 1))
-		if !ok || len(index.Dims) != 0 {
-			return false
-		}
-		at, err := index.Int64s()
-		if err != nil || p.picks[at[0]] != "" || at[0] < 0 || at[0] >= p.target[p.at] || e.outputs[n.Output[0]] {
-			return false
-		}
-		p.picks[at[0]] = n.Output[0]
-		p.gone = append(p.gone, n)
-		return true
-	case isOp(n, "Split") && onnx.AttrInt(n, "axis", 0) == axis && int64(len(n.Output)) == p.target[p.at]:
-		p.gone = append(p.gone, n)
-		for k, out := range n.Output {
-			if !e.soleReader(out) || !isOp(e.uses[out][0].Node, "Squeeze") {
+	slices.SortFunc(p.parts, func(a, b part) int { return int(a.from - b.from) })
+	for _, q := range p.parts {
+		for a := range p.target {
+			// An entry 0 stands for the size in its own place: it must stay there.
+			if !slices.Contains(q.axes, a) && slices.Contains(p.target[a:], 0) {
 				return false
 			}
-			squeeze := e.uses[out][0].Node
-			axes, ok := listOf(e, squeeze, "axes", 1)
-			if !ok || !slices.Equal(axes, []int64{axis}) || e.outputs[squeeze.Output[0]] {
-				return false
-			}
-			p.picks[int64(k)] = squeeze.Output[0]
-			p.gone = append(p.gone, squeeze)
 		}
+	}
+	if p.outer() == 1 {
 		return true
 	}
-	return false
+	if product(p.sizes) > maxJoined {
+		return false
+	}
+	// Two pieces of a head's features are rotary embeddings of one of them; parts are three, or have an axis.
+	if p.digit == len(p.sizes)-1 && len(p.parts) < 3 {
+		return false
+	}
+	for i, q := range p.parts[1:] {
+		if q.from < p.parts[i].to {
+			return false
+		}
+	}
+	return true
 }
 
 // divide puts a chain of its own in the place of every part.
 func (e *editor) divide(p *packed) {
-	target := slices.Delete(slices.Clone(p.target), p.at, p.at+1)
-	perm := dropAxis(p.perm, int64(p.at))
 	x := p.reshape.Input[0]
+	base := func(what string) string { return nameFor(p.reshape, what) }
+	bound := func(v int64) string { return e.addConstant(base("bound"), onnx.FromInt64([]int64{v}, 1)) }
 	var news []*onnx.Node
-	for part := range p.target[p.at] {
-		out, wanted := p.picks[part]
-		if !wanted {
-			continue
+	before := int64(0) // features of the parts before
+	for _, q := range p.parts {
+		start, size := q.from*p.unit(), (q.to-q.from)*p.unit()
+		if p.outer() > 1 {
+			start = before
 		}
-		base := func(what string) string { return nameFor(p.reshape, what) }
-		bound := func(v int64) string { return e.addConstant(base("bound"), onnx.FromInt64([]int64{v}, 1)) }
-		cut, shaped := e.fresh(base("part")), e.fresh(base("heads"))
+		before += size
+		target, perm := p.layout(q)
+		cut, shaped := e.fresh(base("part")), q.out
+		moved := !slices.Equal(perm, sequence(0, int64(len(perm))))
+		if moved {
+			shaped = e.fresh(base("heads"))
+		}
 		news = append(news,
-			onnx.NewNode("Slice", e.freshNode(base("part")),
-				[]string{x, bound(part * p.size), bound((part + 1) * p.size), bound(int64(p.at))}, []string{cut}),
+			onnx.NewNode("Slice", e.freshNode(base("part")), []string{x, bound(start), bound(start + size), bound(int64(p.at))}, []string{cut}),
 			onnx.NewNode("Reshape", e.freshNode(base("heads")),
-				[]string{cut, e.addConstant(base("shape"), onnx.FromInt64(target, int64(len(target))))}, []string{shaped}),
-			onnx.NewNode("Transpose", e.freshNode(base("order")), []string{shaped}, []string{out}, onnx.Ints("perm", perm...)))
+				[]string{cut, e.addConstant(base("shape"), onnx.FromInt64(target, int64(len(target))))}, []string{shaped}))
+		if moved {
+			news = append(news, onnx.NewNode("Transpose", e.freshNode(base("order")), []string{shaped}, []string{q.out}, onnx.Ints("perm", perm...)))
+		}
 	}
 	for _, n := range p.gone {
 		e.replace(n)
 	}
 	e.replace(p.reshape, news...)
+}
+
+// layout is the target of a part's Reshape, which lays the axes out in their order before, and the permutation
+// that brings them into the part's own.
+func (p *packed) layout(q part) (target, perm []int64) {
+	place := map[int]int64{}
+	for a, size := range p.target {
+		if !slices.Contains(q.axes, a) {
+			continue
+		}
+		if a == p.first+p.digit {
+			size = q.to - q.from
+		}
+		place[a] = int64(len(target))
+		target = append(target, size)
+	}
+	for _, a := range q.axes {
+		if a == inserted {
+			perm = append(perm, int64(len(target)))
+			target = append(target, 1)
+			continue
+		}
+		perm = append(perm, place[a])
+	}
+	return target, perm
 }

@@ -1,6 +1,8 @@
 package rewrite
 
 import (
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/shape"
 )
@@ -57,16 +59,20 @@ func joins(in, out shape.Value) bool {
 // number or the input's size in that place, but for one.
 func (e *editor) setTarget(n *onnx.Node) bool {
 	to := input(n, 1)
-	if to == "" || e.isConstant(to) || onnx.AttrInt(n, "allowzero", 0) != 0 {
+	if to == "" || e.isConstant(to) {
 		return false
 	}
 	in, entries := e.value(n.Input[0]), e.value(to).Ints
-	if !in.HasRank || entries == nil {
+	zero := func(d shape.Dim) bool { return d.Is(0) }
+	if !in.HasRank || entries == nil || onnx.AttrInt(n, "allowzero", 0) != 0 && slices.ContainsFunc(entries, zero) {
 		return false
 	}
 	target, open := targetOf(entries, in.Dims)
 	if open > 1 {
 		return false
+	}
+	if onnx.Attr(n, "allowzero") != nil {
+		onnx.SetAttr(n, onnx.Int("allowzero", 0))
 	}
 	e.setInput(n, 1, e.addConstant(to+"_target", onnx.FromInt64(target, int64(len(target)))))
 	return true

@@ -86,6 +86,30 @@ func TestReshape(t *testing.T) {
 			sizes: map[string]int64{"N": 2, "T": 3},
 		},
 		{
+			name: "a computed target without zeros",
+			model: `
+				input x f32[N,6]
+				s = Shape(x) {end=1}
+				rest = init i64[2] {2, 3}
+				to = Concat(s, rest) {axis=0}
+				y = Reshape(x, to) {allowzero=1}
+				output y f32[N,2,3]`,
+			want:  "s = Shape(x) {end=1}\nto = Concat(s, rest) {axis=0}\ny = Reshape(x, to_target) {allowzero=0}",
+			kinds: map[string]int{"targets made constant": 1},
+			sizes: map[string]int64{"N": 2},
+		},
+		{
+			name: "a computed target with one",
+			model: `
+				input x f32[N,0]
+				s = Shape(x) {end=1}
+				rest = init i64[2] {0, 3}
+				to = Concat(s, rest) {axis=0}
+				y = Reshape(x, to) {allowzero=1}
+				output y f32[N,0,3]`,
+			sizes: map[string]int64{"N": 2},
+		},
+		{
 			name: "reshapes that move the first axis",
 			model: `
 				input x f32[N,4,6]

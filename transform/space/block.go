@@ -191,6 +191,7 @@ func union(x, y *block) {
 func (a *analyzer) cut(b *block, k int) {
 	if b.heads != nil {
 		b.restrict(Pinned, Reason{Text: "is divided into heads, and cut elsewhere too"})
+		b.heads.group.find().fixed = true // the parts stay, and are in no group
 	}
 	left, right := a.newBlock(0, k), a.newBlock(0, b.size-k)
 	for _, p := range []*block{left, right} {
@@ -256,7 +257,7 @@ func (a *analyzer) unify(x, y axis, why Reason) {
 		case p.part == q.part && p.part != Whole && tieParts(p, q):
 			cx.pop()
 			cy.pop()
-		case oneHead(p, q):
+		case oneHead(p, q), headByFeature(p, q, why), spreadOver(p, q, why):
 			cx.pop()
 			cy.pop()
 		case p.inner != q.inner || p.part != Whole || q.part != Whole:

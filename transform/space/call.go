@@ -21,7 +21,7 @@ func (c *call) apply() {
 	common := c.readsCommon()
 	defer func() { c.noteCommon(common) }()
 	switch {
-	case !known && common && !onnx.HasSubgraph(c.n) && !random[c.n.GetOpType()]:
+	case !known && common && !onnx.HasSubgraph(c.n) && !onnx.IsRandom(c.n):
 		for k, out := range c.n.GetOutput() { // whatever it does, it makes the same in every model
 			if out != "" {
 				c.setOut(k, c.a.alignedAxes(c.model, out))
@@ -71,12 +71,6 @@ func (c *call) isRead(value string) bool {
 	return len(ix.Uses(value)) > 0 || ix.Output(value) != nil
 }
 
-// random are operators that make something else in every run.
-var random = map[string]bool{
-	"RandomNormal": true, "RandomNormalLike": true, "RandomUniform": true, "RandomUniformLike": true,
-	"Bernoulli": true, "Multinomial": true,
-}
-
 // readsCommon reports whether all that the node computes with has the same values in every model: inputs of the
 // graph, what was made of them without weights, and constants, which a trunk only shares where they are equal.
 func (c *call) readsCommon() bool {
@@ -97,7 +91,7 @@ func (c *call) noteCommon(common bool) {
 		}
 	}
 	for _, out := range c.n.GetOutput() {
-		c.a.common[c.model][out] = common && !random[c.n.GetOpType()]
+		c.a.common[c.model][out] = common && !onnx.IsRandom(c.n)
 	}
 }
 

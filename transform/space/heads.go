@@ -47,6 +47,7 @@ func (b *block) shareHeads(other *block) {
 		b.heads = other.heads
 	case b.heads.count != other.heads.count:
 		b.restrict(Pinned, Reason{Text: "is divided into different numbers of heads"})
+		other.heads.group.find().fixed = true // the block is in the other group no more
 	default:
 		b.heads.inside = b.heads.inside || other.heads.inside
 		uniteHeads(b, other)
@@ -165,6 +166,47 @@ func oneHead(p, q run) bool {
 		return false
 	}
 	p.b.fixInside()
+	return true
+}
+
+// headByFeature ties an axis that counts heads to a whole block of as many features, one for each head: the columns of
+// a table of relative positions (T5).
+func headByFeature(p, q run, why Reason) bool {
+	if q.part == HeadPart {
+		p, q = q, p
+	}
+	if p.part != HeadPart || p.positions() != q.positions() {
+		return false
+	}
+	why.Text = "gives every head a feature of its own"
+	b, ok := intoGroups(axis{q}, q.positions(), why)
+	if ok {
+		uniteHeads(p.b.find(), b)
+	}
+	return ok
+}
+
+// spreadOver ties features that lie on several positions each (a depthwise convolution with a channel multiplier) to a
+// whole block with one feature for each of these positions: its features then move in groups, with the others, and keep
+// their order inside.
+func spreadOver(p, q run, why Reason) bool {
+	if q.inner > p.inner {
+		p, q = q, p
+	}
+	if p.b == nil || p.part != Whole || p.many || q.inner != 1 || p.inner == 1 || p.positions() != q.positions() {
+		return false
+	}
+	why.Text = "ties groups of features to the features that were spread over as many"
+	few := p.b.find()
+	b, ok := intoGroups(axis{q}, few.size, why)
+	if !ok {
+		return false
+	}
+	if _, ok = intoGroups(axis{{b: few, inner: 1}}, few.size, why); !ok {
+		return false
+	}
+	b.fixInside()
+	uniteHeads(few, b)
 	return true
 }
 

@@ -30,6 +30,11 @@ func instanceNorm(c *call) {
 		c.pinNode("has an input of unexpected rank")
 		return
 	}
+	c.normalisePositions(x)
+}
+
+// normalisePositions: the mean and variance are those of all positions, scale and bias are per channel.
+func (c *call) normalisePositions(x []axis) {
 	for _, positions := range x[2:] {
 		restrictAll(positions, Permute, c.why("normalises over the features"))
 	}
@@ -52,13 +57,7 @@ func groupNorm(c *call) {
 		c.pinNode("normalises groups of channels whose layout it cannot follow")
 		return
 	}
-	for _, positions := range x[2:] {
-		restrictAll(positions, Permute, c.why("normalises over the features"))
-	}
-	for slot := 1; slot <= 2; slot++ {
-		c.setParam(slot, 0, x[1], Out)
-	}
-	c.setOut(0, x)
+	c.normalisePositions(x)
 }
 
 // softmax normalises over one axis; before opset 13 over all axes from `axis` on, taken as one.
