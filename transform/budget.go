@@ -15,39 +15,33 @@ import (
 const budgetSteps = 12
 
 // planWidths scales the widths of all spaces that may be zipped by one factor, the largest at which the
-// merged model needs at most budget times the FLOPs of one source (the mean of the sources). FLOPs of dense layers
-// grow with the square of the width. Errors: fault.Usage where the budget is that of the ensemble or more,
-// fault.Unsupported where even the narrowest model is dearer.
+// merged model needs at most budget times the FLOPs of one source (the mean of the sources), and spends what
+// rounding leaves. FLOPs of dense layers grow with the square of the width. Errors: fault.Usage where the budget is that
+// of the ensemble or more, fault.Unsupported where even the narrowest model is dearer.
 func (p *Prepared) planWidths(t *merge.Trunk, budget float64, rename map[string]string) (map[*space.Space]int, error) {
-	var total float64
-	for _, m := range p.Sources.Base().Models {
-		c, err := cost.AtBatch(m.Model, 1)
-		if err != nil {
-			return nil, err
-		}
-		total += float64(c.FLOPs)
+	limit, err := p.flopsLimit(budget)
+	if err != nil {
+		return nil, err
 	}
-	n := float64(len(p.Sources.Models))
-	limit := budget * total / n
-	if n > 1 && limit >= total {
-		return nil, fault.New(fault.Usage, "budget_too_large", "a budget of %gx is that of the ensemble of %.0f models", budget, n).
-			WithHint("use --method ensemble: it loses nothing")
+	fits := func(widths map[*space.Space]int) (bool, error) {
+		flops, err := p.flopsAt(t, widths, rename)
+		return flops <= limit, err
 	}
-	best, low, high := map[*space.Space]int(nil), 0.0, n
+	best, low, high := map[*space.Space]int(nil), 0.0, float64(len(p.Sources.Models))
 	for step := range budgetSteps {
 		factor := (low + high) / 2
 		if step == 0 {
 			factor = high
 		}
 		widths := p.scaled(t, factor)
-		flops, err := p.flopsAt(t, widths, rename)
+		ok, err := fits(widths)
 		if err != nil {
 			return nil, err
 		}
-		if flops <= limit {
+		if ok {
 			best, low = widths, factor
 			if step == 0 {
-				break
+				return best, nil
 			}
 		} else {
 			high = factor
@@ -57,7 +51,26 @@ func (p *Prepared) planWidths(t *merge.Trunk, budget float64, rename map[string]
 		return nil, fault.New(fault.Unsupported, "budget_too_small", "no width of the zippable spaces brings the model to %gx", budget).
 			WithHint("`onnx-zip inspect` shows which spaces cannot change their width")
 	}
-	return best, nil
+	return best, p.spendRest(t, best, fits)
+}
+
+// flopsLimit is what a merged model may need.
+func (p *Prepared) flopsLimit(budget float64) (float64, error) {
+	var total float64
+	for _, m := range p.Sources.Base().Models {
+		c, err := cost.AtBatch(m.Model, 1)
+		if err != nil {
+			return 0, err
+		}
+		total += float64(c.FLOPs)
+	}
+	n := float64(len(p.Sources.Models))
+	limit := budget * total / n
+	if n > 1 && limit >= total {
+		return 0, fault.New(fault.Usage, "budget_too_large", "a budget of %gx is that of the ensemble of %.0f models", budget, n).
+			WithHint("use --method ensemble: it loses nothing")
+	}
+	return limit, nil
 }
 
 // scaled multiplies the widths of spaces that may be zipped.
@@ -65,12 +78,15 @@ func (p *Prepared) scaled(t *merge.Trunk, factor float64) map[*space.Space]int {
 	out := map[*space.Space]int{}
 	for _, sp := range t.Analysis.Spaces {
 		out[sp] = meanWidth(sp)
-		if sp.Mode == space.Zip && sp.Fixed == "" {
+		if anyWidth(sp) {
 			out[sp] = min(max(int(math.Round(factor*float64(out[sp]))), 1), sp.First(len(p.Sources.Models)))
 		}
 	}
 	return out
 }
+
+// anyWidth reports whether a merge may give the space another width.
+func anyWidth(sp *space.Space) bool { return sp.Mode == space.Zip && sp.Fixed == "" }
 
 // flopsAt counts the FLOPs of a merged model of those widths.
 func (p *Prepared) flopsAt(t *merge.Trunk, widths map[*space.Space]int, rename map[string]string) (float64, error) {
@@ -87,7 +103,7 @@ func (p *Prepared) flopsAt(t *merge.Trunk, widths map[*space.Space]int, rename m
 		}
 		as[sp] = merge.Average(z)
 	}
-	m, err := merge.Build(p.Sources, t, as, merge.Options{Rename: rename})
+	m, err := merge.Build(p.Sources, t, as, merge.Options{Rename: rename, Ones: true})
 	if err != nil {
 		return 0, err
 	}

@@ -3,6 +3,7 @@ package transform
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -77,18 +78,21 @@ func (p *Prepared) Cuts() ([]CutInfo, error) {
 		if err != nil {
 			return nil, err
 		}
-		crossing := t.Crossings(p.Sources)
+		all := t.Crossings(p.Sources)
+		crossing := slices.DeleteFunc(slices.Clone(all), func(c merge.Crossing) bool { return c.Aside })
 		if len(crossing) != 1 || crossing[0].Value == last {
-			continue // several values cross, or an activation behind was absorbed: the same cut
+			continue // several values cross, others than for outputs on the way, or an activation behind was absorbed: the same cut
 		}
 		last = crossing[0].Value
 		s := p.shares(t, c)
-		info := CutInfo{Number: len(out) + 1, Value: last, FLOPsShare: s.FLOPs, ParamsShare: s.Params, Crossing: 1}
+		info := CutInfo{Number: len(out) + 1, Value: last, FLOPsShare: s.FLOPs, ParamsShare: s.Params, Crossing: len(all)}
 		if n := p.Sources.Models[0].Index.Producer(last); n != nil {
 			info.Node = n.GetName()
 		}
-		if crossing[0].Gathers {
-			info.Gathers = 1
+		for _, c := range all {
+			if c.Gathers {
+				info.Gathers++
+			}
 		}
 		out = append(out, info)
 	}
@@ -143,10 +147,37 @@ func (p *Prepared) SharedLine(t *merge.Trunk) (string, error) {
 	}
 	line := fmt.Sprintf("shared trunk: %s %% of FLOPs, %d of %d nodes, %d spaces", percent(s.FLOPs), len(t.Common(p.Sources)),
 		len(p.Sources.Base().Models[0].Index.Order), len(t.Analysis.Spaces))
+	if nodes, share, err := p.again(t); err != nil {
+		return "", err
+	} else if nodes > 0 {
+		line += fmt.Sprintf("; each head computes %d of these nodes (%s %% of FLOPs) again, for outputs on the way", nodes, percent(share))
+	}
 	if len(t.Ends) > 0 {
 		line += fmt.Sprintf("; ends at %s because %s", t.Ends[0].Node, t.Ends[0].Why)
 	}
 	return line, nil
+}
+
+// again counts the nodes of the trunk that a head computes too, and their share of its source's FLOPs: those of the
+// head that has most.
+func (p *Prepared) again(t *merge.Trunk) (nodes int, share float64, err error) {
+	for i, m := range p.Sources.Models {
+		list := t.Again(p.Sources, i)
+		if len(list) <= nodes {
+			continue
+		}
+		c, err := cost.AtBatch(m.Model, 1)
+		if err != nil {
+			return 0, 0, err
+		}
+		var flops int64
+		for _, n := range list {
+			node, _ := c.Node(n)
+			flops += node.FLOPs
+		}
+		nodes, share = len(list), ratio(flops, c.FLOPs)
+	}
+	return nodes, share, nil
 }
 
 // percent writes a share without claiming all of it where some is left: 99.96 rather than 100.

@@ -183,6 +183,17 @@ var zipSteps = []step{
 		}
 		w.cur = w.op("Gather", w.cur+", "+w.ints(order...), "axis=1")
 	}},
+	{"shuffled units", func(w *writer) bool { return w.n >= 4 && w.n%2 == 0 && !w.doubled }, func(w *writer, a, b int) {
+		half := w.n / 2
+		for range 1 + a%2 {
+			x := w.op("Slice", w.cur+", "+w.ints(0)+", "+w.ints(half)+", "+w.ints(1), "")
+			y := w.op("Slice", w.cur+", "+w.ints(half)+", "+w.ints(w.n)+", "+w.ints(1), "")
+			c := w.op("Concat", x+", "+w.op("Relu", w.conv(y, half, half, 1+2*(b%2)), ""), "axis=1")
+			parts := w.op("Transpose", w.op("Reshape", c+", "+w.ints(0, 2, half, -1), ""), "perm=[0,2,1,3]")
+			w.cur = w.op("Reshape", parts+", "+w.ints(0, w.n, w.s, w.s), "")
+		}
+		w.cur, w.n = w.conv(w.cur, w.n, 2+b%5, 1), 2+b%5 // its filters take the order
+	}},
 	{"reflect", func(w *writer) bool { return w.s >= 2 }, func(w *writer, a, b int) {
 		p := w.op("Pad", w.cur+", "+w.ints(0, 0, 1, 0, 0, 0, 0, 1), `mode="reflect"`)
 		w.cur = w.op("MaxPool", p, "kernel_shape=[2,2], strides=[1,1]")

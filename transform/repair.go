@@ -14,19 +14,20 @@ import (
 // Repair corrects the linear nodes of a merged trunk in place (refit.Repair): fit are the samples that the
 // corrections are computed on, held those that judge them.
 func (p *Prepared) Repair(ctx context.Context, e calibrate.Engine, t *merge.Trunk, as merge.Assignments, stats *Statistics, m *merge.Merged, fit, held calibrate.Source, o refit.Options) ([]refit.Outcome, error) {
-	nodes := p.RepairNodes(t, as, stats)
-	if len(nodes) == 0 {
-		return nil, nil
-	}
 	side, err := p.SideBySide(nil)
 	if err != nil {
 		return nil, err
 	}
+	nodes := p.RepairNodes(t, as, stats, side)
+	if len(nodes) == 0 {
+		return nil, nil
+	}
 	return refit.Repair(ctx, e, m.Model, side.Model, nodes, fit, held, o)
 }
 
-// RepairNodes describes the trunk's linear nodes with the statistics that they should have.
-func (p *Prepared) RepairNodes(t *merge.Trunk, as merge.Assignments, stats *Statistics) []refit.Node {
+// RepairNodes describes the trunk's linear nodes with the statistics that they should have. side runs the sources
+// (SideBySide).
+func (p *Prepared) RepairNodes(t *merge.Trunk, as merge.Assignments, stats *Statistics, side *merge.Merged) []refit.Node {
 	tp := tapper{s: p.Sources, t: t}
 	var nodes []refit.Node
 	for _, k := range tp.linear() {
@@ -43,7 +44,7 @@ func (p *Prepared) RepairNodes(t *merge.Trunk, as merge.Assignments, stats *Stat
 		if len(n.GetInput()) > 2 {
 			r.Bias = n.GetInput()[2]
 		}
-		p.addTargets(&r, t, as, m)
+		p.addTargets(&r, t, as, m, side)
 		nodes = append(nodes, r)
 	}
 	return nodes
@@ -62,10 +63,10 @@ func weightAxis(t *merge.Trunk, name string) int {
 // addTargets sets the mean over its members of each member's own mean and deviation (ZipIt's reference
 // resets BatchNorm; zipit.md §4 is the same on folded networks). Members that the merge gives no weight
 // (--represent select) do not count.
-func (p *Prepared) addTargets(r *refit.Node, t *merge.Trunk, as merge.Assignments, m *calibrate.Moments) {
+func (p *Prepared) addTargets(r *refit.Node, t *merge.Trunk, as merge.Assignments, m *calibrate.Moments, side *merge.Merged) {
 	v, first := variances(m), 0
 	var count []float64
-	for i, src := range p.Sources.Models {
+	for i := range p.Sources.Models {
 		name, _ := p.Sources.Pairing.Value(0, i, r.Output)
 		layout := t.Analysis.Layouts(i, name)[r.Axis]
 		to, coef, width := as.Map(layout, i, len(p.Sources.Models))
@@ -80,7 +81,7 @@ func (p *Prepared) addTargets(r *refit.Node, t *merge.Trunk, as merge.Assignment
 			}
 		}
 		first += len(to)
-		r.Members = append(r.Members, refit.Member{Value: src.Head + "/" + name, To: to, Coef: coef})
+		r.Members = append(r.Members, refit.Member{Value: side.Values[i][name], To: to, Coef: coef})
 	}
 	for q := range count {
 		if count[q] > 0 {

@@ -50,6 +50,7 @@ type TrunkReport struct {
 	ParamsShare float64     `json:"params_share"`
 	Exact       bool        `json:"exact"` // bit-identical in all sources
 	Gathers     int         `json:"gathers"`
+	Again       int         `json:"nodes_again"` // that a head computes too, for outputs on the way
 	Ends        []EndReport `json:"ends"`
 }
 
@@ -103,11 +104,15 @@ func (r *run) report(res *Result, size cost.Report) error {
 	if err != nil {
 		return err
 	}
+	again, _, err := r.p.again(res.Trunk)
+	if err != nil {
+		return err
+	}
 	rep := &res.Report
 	rep.Shared, rep.Seconds = shared, r.clock
 	rep.Trunk = TrunkReport{
 		Nodes: len(res.Trunk.Common(r.p.Sources)), FLOPsShare: shares.FLOPs, ParamsShare: shares.Params,
-		Exact: res.Trunk.Exact, Gathers: res.Merged.Gathers,
+		Exact: res.Trunk.Exact, Gathers: res.Merged.Gathers, Again: again,
 	}
 	for _, e := range res.Trunk.Ends {
 		rep.Trunk.Ends = append(rep.Trunk.Ends, EndReport{e.Node, e.Why})

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
@@ -117,10 +118,11 @@ func (s *Statistics) lookElsewhere(tp tapper, capture func([]calibrate.Tap) (map
 }
 
 // addCorrelations adds up the correlations of the same features in several places; a feature's variance then is
-// the number of places where it varies. The mean is that of the first place.
+// the number of places where it varies. The mean is that of the first place that tells features apart which vary
+// nowhere, else that of the first: behind a depthwise convolution, what a dead unit makes is its bias.
 func addCorrelations(all []*calibrate.Moments) *calibrate.Moments {
 	n := all[0].Features()
-	sum := &calibrate.Moments{N: all[0].N, Mean: all[0].Mean, Cov: make([]float64, n*n)}
+	sum := &calibrate.Moments{N: all[0].N, Mean: tellingMeans(all), Cov: make([]float64, n*n)}
 	for _, m := range all {
 		std, constant := m.Std(), constants(m)
 		for i := range n {
@@ -132,6 +134,30 @@ func addCorrelations(all []*calibrate.Moments) *calibrate.Moments {
 		}
 	}
 	return sum
+}
+
+// tellingMeans are the means of the first place where those features differ that vary nowhere.
+func tellingMeans(all []*calibrate.Moments) []float64 {
+	var dead []int
+	varies := make([]bool, all[0].Features())
+	for _, m := range all {
+		for k, constant := range constants(m) {
+			varies[k] = varies[k] || !constant
+		}
+	}
+	for k, v := range varies {
+		if !v {
+			dead = append(dead, k)
+		}
+	}
+	for _, m := range all {
+		for _, k := range dead {
+			if d := m.Mean[k] - m.Mean[dead[0]]; math.Abs(d) > 1e-6*math.Abs(m.Mean[k]) {
+				return m.Mean
+			}
+		}
+	}
+	return all[0].Mean
 }
 
 // SideBySide is the sources in one graph that shares the inputs: the ensemble. rename is that of

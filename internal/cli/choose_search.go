@@ -159,7 +159,6 @@ func (c *choosing) time(ctx context.Context, m *merging, found []sweep.Spot) err
 
 // nearestCut takes the cut whose outputs come nearest to the sources' on held-out samples.
 func (c *choosing) nearestCut(ctx context.Context, m *merging) error {
-	var best *tried
 	for l, line := range c.lines {
 		for k, one := range line {
 			t := tried{candidate: one, spot: sweep.Spot{Line: l, At: k}}
@@ -178,12 +177,7 @@ func (c *choosing) nearestCut(ctx context.Context, m *merging) error {
 			c.add(m, t, fmt.Sprintf("relative output error %.4f", t.HeldOut.RelativeError()))
 		}
 	}
-	for i := range c.tried {
-		t := &c.tried[i]
-		if t.Failed == nil && (best == nil || t.HeldOut.RelativeError() < best.HeldOut.RelativeError()) {
-			best = t
-		}
-	}
+	best := nearest(c.tried)
 	if best == nil {
 		return noneMade(c.tried)
 	}

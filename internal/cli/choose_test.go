@@ -53,3 +53,31 @@ func TestMisses(t *testing.T) {
 		}
 	}
 }
+
+// TestNearest: a cut that shares less is taken only where it is nearer by more than what few samples can tell.
+func TestNearest(t *testing.T) {
+	merge := func(err float64, samples int) tried {
+		return tried{Row: sweep.Row{HeldOut: transform.Judgement{{RelativeError: err, Samples: samples}}}}
+	}
+	failed := tried{Row: sweep.Row{Failed: &sweep.Failure{}}}
+	for _, c := range []struct {
+		errors  []float64
+		samples int
+		want    int
+	}{
+		{[]float64{0.100, 0.097, 0.098}, 64, 1}, // 3 % of 64 samples are noise
+		{[]float64{0.100, 0.097, 0.098}, 512, 2},
+		{[]float64{0.100, 0.090, 0.089}, 64, 2},
+	} {
+		all := []tried{failed}
+		for _, e := range c.errors {
+			all = append(all, merge(e, c.samples))
+		}
+		if got := nearest(all); got != &all[c.want] {
+			t.Errorf("%v of %d samples: took %+v", c.errors, c.samples, got.HeldOut)
+		}
+	}
+	if nearest([]tried{failed}) != nil {
+		t.Error("a merge that failed was taken")
+	}
+}

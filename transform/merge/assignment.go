@@ -55,6 +55,16 @@ func Imitate(z match.Zip, keep []int) Assignment {
 	return a
 }
 
+// keepsOrder reports whether merged feature k takes feature k of every model, of dim each.
+func (a Assignment) keepsOrder(dim int) bool {
+	for k, m := range a.Of {
+		if m != k%dim {
+			return false
+		}
+	}
+	return a.Width == dim
+}
+
 // Assignments holds one assignment for each space of a trunk.
 type Assignments map[*space.Space]Assignment
 

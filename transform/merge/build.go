@@ -14,6 +14,9 @@ type Options struct {
 	// Rename gives single outputs another name: "head:OUTPUT" → name. By default an output is
 	// <head>_<output>.
 	Rename map[string]string
+	// Ones fills merged parameters with ones: the graph then has its final shapes, for a count of FLOPs, at a fraction
+	// of the time.
+	Ones bool
 }
 
 // Merged is a merged model with what is needed to work on it further.
@@ -108,7 +111,11 @@ func (b *builder) trunkNode(k int) error {
 		if b.s.param(0, n, slot) == nil {
 			continue
 		}
-		p, err := mergeParam(b.s, b.t, b.as, in)
+		merged := mergeParam
+		if b.o.Ones {
+			merged = onesParam
+		}
+		p, err := merged(b.s, b.t, b.as, in)
 		if err != nil {
 			return fault.As(err).AtNode(onnx.NodeName(n))
 		}

@@ -10,9 +10,11 @@ type Crossing struct {
 	Value string // model 0's name
 	// Gathers says that some head reads it where no weight can take over the reordering of its features.
 	Gathers bool
+	// Aside says that heads make nothing of it but outputs on the way, while the trunk goes on with it.
+	Aside bool
 }
 
-// Crossings lists the values that nodes outside the trunk read, in topological order of model 0.
+// Crossings lists the values that heads read, in topological order of model 0.
 func (t *Trunk) Crossings(s *Sources) []Crossing {
 	var out []Crossing
 	for _, k := range t.Groups {
@@ -20,11 +22,12 @@ func (t *Trunk) Crossings(s *Sources) []Crossing {
 			if value == "" {
 				continue
 			}
-			c, crosses := Crossing{Value: value}, false
+			c, crosses := Crossing{Value: value, Aside: true}, false
 			for i, n := range s.Pairing.Nodes[k] {
-				read, gathers := t.readOutside(s, i, n.GetOutput()[slot])
-				crosses = crosses || read
-				c.Gathers = c.Gathers || gathers
+				r := t.readOutside(s, i, n.GetOutput()[slot])
+				crosses = crosses || r.any
+				c.Gathers = c.Gathers || r.gathers
+				c.Aside = c.Aside && !r.main
 			}
 			if crosses {
 				out = append(out, c)
@@ -34,28 +37,38 @@ func (t *Trunk) Crossings(s *Sources) []Crossing {
 	return out
 }
 
-// readOutside reports whether nodes of model i outside the trunk read a value, and whether one of them
-// would need its features gathered.
-func (t *Trunk) readOutside(s *Sources, i int, value string) (read, gathers bool) {
+// outsideReads is what a head does with a trunk's value.
+type outsideReads struct {
+	any     bool // it reads the value
+	gathers bool // no weight can take over the reordering of its features
+	main    bool // it makes something else of it than outputs on the way
+}
+
+// readOutside says how the head of model i reads a value of the trunk.
+func (t *Trunk) readOutside(s *Sources, i int, value string) (r outsideReads) {
 	ix := s.Models[i].Index
+	if t.again[ix.Producer(value)] {
+		return r // it has one of its own
+	}
 	features := false
 	for _, l := range t.Analysis.Layouts(i, value) {
 		features = features || !l.Aligned()
 	}
 	if ix.Output(value) != nil {
-		read, gathers = true, features
+		r = outsideReads{any: true, gathers: features, main: true}
 	}
 	for _, u := range ix.Uses(value) {
-		if t.Has(s, u.Node) {
+		if t.Has(s, u.Node) && !t.again[u.Node] {
 			continue
 		}
-		read = true
+		r.any = true
+		r.main = r.main || !t.again[u.Node] && (t.leads[i][value] != "" || !t.endsInOutput(i, ix, u.Node))
 		c, ok := space.ContractionOf(ix, u.Node, len(t.Analysis.Layouts(i, value)))
 		if features && !(ok && c.InputSlot == u.Slot) {
-			gathers = true
+			r.gathers = true
 		}
 	}
-	return read, gathers
+	return r
 }
 
 // Values lists the values that a trunk makes, in model 0's names and order: the places to cut at.
@@ -80,9 +93,14 @@ func (t *Trunk) Nodes0(s *Sources) []*onnx.Node {
 
 // Narrow returns the part of a trunk that a cut leaves, with the spaces of the whole: enough to count with.
 func (t *Trunk) Narrow(s *Sources, cut Cut) (*Trunk, error) {
-	n := &Trunk{Groups: append([]int(nil), t.Groups...), Ends: t.Ends, Analysis: t.Analysis, identical: t.identical, in: map[int]bool{}}
+	n := &Trunk{Groups: append([]int(nil), t.Groups...), Ends: t.Ends, Analysis: t.Analysis, identical: t.identical, leads: t.leads, in: map[int]bool{}}
 	for k := range t.in {
 		n.in[k] = true
 	}
-	return n, cut.apply(s, n)
+	if err := cut.apply(s, n); err != nil {
+		return nil, err
+	}
+	n.repeat(s)
+	n.dropUnread(s)
+	return n, nil
 }

@@ -52,7 +52,11 @@ func (c Cut) group(s *Sources, t *Trunk, name string) (int, error) {
 			model, value = i, rest
 		}
 	}
-	n := s.Models[model].Index.Producer(value)
+	ix := s.Models[model].Index
+	n := ix.Producer(value)
+	if n != nil && ix.HandsOut(n) && ix.ReadOn(n.GetInput()[0]) { // the output's name stands for what the model reads on
+		n = ix.Producer(n.GetInput()[0])
+	}
 	if n == nil {
 		return 0, fault.New(fault.Usage, "unknown_cut", "there is no such value to cut at").AtValue(name).
 			InFile(s.Models[model].Model.File).WithHint("`onnx-zip inspect` lists the valid cuts")

@@ -10,11 +10,13 @@ import (
 // finals finds the groups that make what an output holds: the last weights before it (a classifier, the
 // convolution before a detector's decoding). Features of outputs mean something in their order, and differ between
 // the tasks, so a head keeps the weights that make them; features that other weights read too (a residual stream)
-// are no output's alone. The map says for each group which output it is.
-func (s *Sources) finals(identical map[int]bool) map[int]string {
-	found := map[int]string{}
+// are no output's alone. found says for each such group which output it is, leads for each model to which output a
+// value leads on every way, without meeting weights.
+func (s *Sources) finals(identical map[int]bool) (found map[int]string, leads []map[string]string) {
+	found = map[int]string{}
 	for i := range s.Models {
 		f := finalFinder{s: s, i: i, ix: s.Models[i].Index, identical: identical, leads: map[string]string{}}
+		leads = append(leads, f.leads)
 		for _, n := range slices.Backward(f.ix.Order) {
 			output := f.visit(n)
 			if k, ok := s.Pairing.Of(n); ok && output != "" && f.makes(n) && found[k] == "" {
@@ -22,7 +24,7 @@ func (s *Sources) finals(identical map[int]bool) map[int]string {
 			}
 		}
 	}
-	return found
+	return found, leads
 }
 
 // finalFinder walks from a model's outputs back to the weights.

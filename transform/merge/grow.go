@@ -18,7 +18,8 @@ func (t *Trunk) grow(s *Sources) {
 	for k, nodes := range s.Pairing.Nodes {
 		t.identical[k] = (!t.distinct || prefix[nodes[0]]) && t.isIdentical(s, k) // no width changes in a prefix
 	}
-	finals := s.finals(t.identical)
+	finals, leads := s.finals(t.identical)
+	t.leads = leads
 	for k := range s.Pairing.Nodes {
 		if why := g.unfit(k, finals[k]); why != "" {
 			g.blocked[k] = why
@@ -39,7 +40,10 @@ func (t *Trunk) grow(s *Sources) {
 	for _, k := range t.Groups {
 		t.in[k] = true
 	}
-	for k := range s.Pairing.Nodes {
+	for k, nodes := range s.Pairing.Nodes {
+		if ix := s.Models[0].Index; ix.HandsOut(nodes[0]) && ix.ReadOn(nodes[0].GetInput()[0]) {
+			continue // the trunk goes on
+		}
 		if why := g.blocked[k]; why != "" && g.reached(k, t.in) {
 			t.Ends = append(t.Ends, End{Node: onnx.NodeName(s.Pairing.Nodes[k][0]), Why: why})
 		}
@@ -61,7 +65,7 @@ func (g *grower) unfit(k int, final string) string {
 		return "it holds a subgraph"
 	}
 	for _, out := range n.GetOutput() {
-		if g.s.isOutput(k, out) {
+		if g.t.isOutput(g.s, out) {
 			return fmt.Sprintf("%q is an output of the model", out)
 		}
 	}

@@ -17,6 +17,10 @@ func (b *builder) head(i int) error {
 	values := map[string]string{}
 	b.out.Values = append(b.out.Values, values)
 	for _, n := range b.headNodes(i) {
+		if b.names.handedOut[n] {
+			values[n.GetOutput()[0]] = b.headValue(i, n.GetOutput()[0])
+			continue
+		}
 		clone := onnx.Clone(n)
 		if n.GetName() != "" { // a name is optional, but must be unique
 			clone.Name = proto.String(b.scoped(i, n.GetName()))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
 // names are the names in the merged graph. The trunk keeps model 0's, outputs are called as the user
@@ -14,11 +15,13 @@ type names struct {
 	taken   map[string]bool
 	outputs []map[string]string // model → its output → the merged one
 	scoped  []map[string]string // model → its value → the merged one
+	// handedOut are Identities that are left out, since what they pass on has the output's name.
+	handedOut map[*onnx.Node]bool
 }
 
 // nameAll takes the names of the trunk and the outputs, so that no other value gets them.
 func (b *builder) nameAll() error {
-	b.names = &names{taken: map[string]bool{}}
+	b.names = &names{taken: map[string]bool{}, handedOut: map[*onnx.Node]bool{}}
 	for _, row := range b.s.Pairing.Inputs {
 		b.names.taken[row[0]] = true
 	}
@@ -41,6 +44,7 @@ func (b *builder) nameAll() error {
 				return err
 			}
 		}
+		b.nameHandedOut(i)
 	}
 	if len(unknown) > 0 {
 		return fault.New(fault.Usage, "unknown_output", "there is no output %s to rename", firstOf(unknown)).
@@ -62,6 +66,25 @@ func (b *builder) nameOutput(i int, name string) error {
 	b.names.taken[to] = true
 	b.names.outputs[i][name] = to
 	return nil
+}
+
+// nameHandedOut gives what the head makes and an Identity only hands out the output's own name: no such node is needed
+// then, since each output of a merged model has one head.
+func (b *builder) nameHandedOut(i int) {
+	ix := b.s.Models[i].Index
+	for _, v := range ix.Graph.GetOutput() {
+		n := ix.Producer(v.GetName())
+		if n == nil || n.GetOpType() != "Identity" || !ix.HandsOut(n) {
+			continue
+		}
+		from := n.GetInput()[0]
+		maker := ix.Producer(from)
+		if _, named := b.names.scoped[i][from]; maker == nil || named || b.shared(maker) || ix.Output(from) != nil {
+			continue
+		}
+		b.names.scoped[i][from] = b.names.outputs[i][v.GetName()]
+		b.names.handedOut[n] = true
+	}
 }
 
 // firstOf is the smallest key, so that messages do not depend on a map's order.

@@ -45,6 +45,27 @@ func mergeParam(s *Sources, t *Trunk, as Assignments, name string) (*onnx.Tensor
 	return onnx.FromFloat64(first.DType, sum, dims...), nil
 }
 
+// onesParam is a tensor of ones of mergeParam's type and dims.
+func onesParam(s *Sources, t *Trunk, as Assignments, name string) (*onnx.Tensor, error) {
+	first, err := onnx.TensorOf(s.Models[0].Index.Initializer(name))
+	roles := t.Analysis.Roles(0, name)
+	if err != nil || !hasRole(roles) {
+		return first, err
+	}
+	dims, size := slices.Clone(first.Dims), 1
+	layouts := t.Analysis.Layouts(0, name)
+	for axis, role := range roles {
+		inside := axis == 1 && len(layouts[1]) == 1 && layouts[1][0].Part == space.GroupPart // keeps its size
+		if role != space.None && !inside {
+			dims[axis] = int64(as.mapAxis(layouts[axis], 0, len(s.Models), int(dims[axis])).width)
+		}
+	}
+	for _, d := range dims {
+		size *= int(d)
+	}
+	return onnx.FromFloat64(first.DType, slices.Repeat([]float64{1}, size), dims...), nil
+}
+
 // mergeModel is M_i·W_i·U_i: model i's part of a merged parameter, and its dims.
 func (as Assignments) mergeModel(v []float64, dims []int64, layouts []space.Layout, roles []space.Role, model, models int) ([]float64, []int64) {
 	if len(layouts) > 1 && len(layouts[1]) == 1 && layouts[1][0].Part == space.GroupPart {

@@ -1,7 +1,10 @@
 package merge
 
 import (
+	"sync"
+
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/cost"
 	"github.com/onnx-zip/onnx-zip/onnx/shape"
 	"github.com/onnx-zip/onnx-zip/transform/pair"
 	"github.com/onnx-zip/onnx-zip/transform/space"
@@ -26,6 +29,9 @@ type Sources struct {
 	Prefixes *Prefixes
 
 	noPrefix string // why prefixes that differ end the trunk
+	// flops are those of each model's nodes for one sample, nil for a model whose shapes do not allow to count them;
+	// they are counted once, when they are asked for first.
+	flops func() []map[*onnx.Node]int64
 }
 
 // NewSources pairs and analyses canonical models. Where they do not correspond to the end, nodes of other widths are
@@ -70,7 +76,24 @@ func newSources(models []*Source, o pair.Options) (*Sources, error) {
 // analyzed finds the spaces of the whole models.
 func analyzed(s *Sources) *Sources {
 	s.Full = space.Analyze(s.inputs(), s.Pairing, space.Options{})
+	s.flops = sync.OnceValue(s.countFLOPs)
 	return s
+}
+
+func (s *Sources) countFLOPs() []map[*onnx.Node]int64 {
+	out := make([]map[*onnx.Node]int64, len(s.Models))
+	for i, m := range s.Models {
+		c, err := cost.AtBatch(m.Model, 1)
+		if err != nil {
+			continue
+		}
+		out[i] = map[*onnx.Node]int64{}
+		for _, n := range m.Index.Order {
+			node, _ := c.Node(n)
+			out[i][n] = node.FLOPs
+		}
+	}
+	return out
 }
 
 func (s *Sources) inputs() []space.Input {

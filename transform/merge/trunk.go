@@ -28,6 +28,10 @@ type Trunk struct {
 	distinct  bool
 	in        map[int]bool // by group
 	identical map[int]bool // groups that compute the same in every model, bit for bit
+	// leads says for each model to which output a value leads on every way, without meeting weights.
+	leads []map[string]string
+	// again are nodes of the trunk, of any model, that its head computes too, for outputs of its own: see repeat.
+	again map[*onnx.Node]bool
 }
 
 // End is a node that could have been shared, by its inputs, and is not.
@@ -56,6 +60,7 @@ func FindTrunk(s *Sources, cut Cut) (*Trunk, error) {
 	if err := t.retract(s, cut); err != nil {
 		return nil, err
 	}
+	t.dropUnread(s)
 	t.prune(s)
 	t.analyze(s)
 	t.list(s)
@@ -69,7 +74,7 @@ func (t *Trunk) retract(s *Sources, cut Cut) error {
 	for {
 		crossings := t.Crossings(s)
 		at := slices.IndexFunc(crossings, func(c Crossing) bool {
-			return slices.ContainsFunc(t.Analysis.Layouts(0, c.Value), space.Layout.Divided)
+			return slices.ContainsFunc(t.Analysis.Layouts(0, c.Value), space.Layout.Inside)
 		})
 		if at < 0 {
 			return nil
@@ -136,15 +141,14 @@ func (s *Sources) equalParam(name string) bool {
 	return true
 }
 
-// isOutput reports whether a value of group k is a graph output of any model, but for its type: a model of
-// half precision casts its outputs from float32. Outputs stay in the heads, where each has its own name.
-func (s *Sources) isOutput(k int, name string) bool {
+// isOutput reports whether a value, by model 0's name, is a graph output of any model. Outputs stay in the heads, where
+// each has its own name. What they are only handed out from does too, unless the model reads it on: a model of half
+// precision casts its outputs from float32.
+func (t *Trunk) isOutput(s *Sources, name string) bool {
 	for i := range s.Models {
 		other, _ := s.Pairing.Value(0, i, name)
 		ix := s.Models[i].Index
-		if ix.Output(other) != nil || slices.ContainsFunc(ix.Uses(other), func(u onnx.Use) bool {
-			return u.Node.GetOpType() == "Cast" && ix.Output(u.Node.GetOutput()[0]) != nil
-		}) {
+		if ix.Output(other) != nil || t.leads[i][other] != "" && slices.ContainsFunc(ix.Uses(other), func(u onnx.Use) bool { return ix.HandsOut(u.Node) }) {
 			return true
 		}
 	}
@@ -194,9 +198,10 @@ func (t *Trunk) prune(s *Sources) {
 	})
 }
 
-// analyze finds the trunk's own spaces.
+// analyze finds the trunk's own spaces, and what heads compute again.
 func (t *Trunk) analyze(s *Sources) {
 	t.Analysis = s.analyzeGroups(t.in)
+	t.repeat(s)
 }
 
 // list finds which of the trunk's spaces are identical in all models. Pinned spaces are left out of the list: no

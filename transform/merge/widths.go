@@ -1,7 +1,10 @@
 package merge
 
 import (
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
 // findWidths notes the trunk nodes that compute with a number of features which the merge changes (Shape and
@@ -54,5 +57,20 @@ func (b *builder) widthChanges(value string) bool {
 // shared reports whether the heads take what node n of any model makes from the trunk.
 func (b *builder) shared(n *onnx.Node) bool {
 	k, ok := b.s.Pairing.Of(n)
-	return ok && b.t.in[k] && !b.widths[k]
+	return ok && b.t.in[k] && !b.widths[k] && !(b.t.again[n] && !b.unmoved(k))
+}
+
+// unmoved reports whether the trunk's group k makes the sources' own values, in their own order.
+func (b *builder) unmoved(k int) bool {
+	if !b.t.identical[k] {
+		return false
+	}
+	for _, v := range b.s.Pairing.Nodes[k][0].GetOutput() {
+		for _, l := range b.trunkLayouts(0, v) {
+			if slices.ContainsFunc(l, func(seg space.Segment) bool { return !stays(seg) && !b.as[seg.Space].keepsOrder(seg.Space.Dim) }) {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -31,17 +31,22 @@ func follows(ix *onnx.Index, form func(*onnx.Index, *onnx.Node) sig) map[*onnx.N
 	return out
 }
 
-// readers hashes the places that read n's outputs, in an order that does not depend on the file's.
+// readers hashes the places that read n's outputs, in an order that does not depend on the file's. That a value which
+// is read on is an output too says nothing of what follows: other models, and merged ones, may keep it to themselves.
 func readers(ix *onnx.Index, n *onnx.Node, of func(*onnx.Node) sig) []sig {
 	var all []sig
 	for slot, v := range n.GetOutput() {
 		if v == "" {
 			continue
 		}
-		if ix.Output(v) != nil {
+		on := ix.ReadOn(v)
+		if ix.Output(v) != nil && !on {
 			all = append(all, mix(0, sig(slot)))
 		}
 		for _, u := range ix.Uses(v) {
+			if on && ix.HandsOut(u.Node) {
+				continue
+			}
 			in := u.Slot
 			if commutative[u.Node.GetOpType()] {
 				in = 0

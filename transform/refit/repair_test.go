@@ -117,7 +117,9 @@ func TestRepairReachesItsTargets(t *testing.T) {
 		t.Run(pair, func(t *testing.T) {
 			f := load(t, pair, 64)
 			m, outcomes := f.repaired(t, refit.Options{Workers: 2})
-			nodes := f.prepared.RepairNodes(f.trunk, f.as, f.stats)
+			side, err := f.prepared.SideBySide(nil)
+			check(t, err)
+			nodes := f.prepared.RepairNodes(f.trunk, f.as, f.stats, side)
 			if len(outcomes) != len(nodes) || len(nodes) < 6 {
 				t.Fatalf("%d outcomes for %d nodes", len(outcomes), len(nodes))
 			}

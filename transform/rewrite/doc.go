@@ -7,8 +7,9 @@
 // functions are inlined; BatchNormalization is folded away or is a Mul and an Add; a linear map of a matrix
 // is Gemm(transB=1) with weights [out, in]; a map flattened to rows is Flatten(axis=1); attributes that have
 // a default are written out; weights come second where operands commute; Gelu, HardSwish and
-// LayerNormalization are operators where the opset has them; features are cut by Slice; open sizes are taken
-// from the inputs. Nodes are sorted. The model computes what it did, up to rounding.
+// LayerNormalization are operators where the opset has them; features are cut by Slice, and shuffled only where
+// what follows needs that; open sizes are taken from the inputs; an output that is read on is handed out by an Identity.
+// Nodes are sorted. The model computes what it did, up to rounding.
 //
 // Before it come Expand, which writes out what ONNX Runtime's optimiser fused, and ToFloat32, for models of
 // half precision, which Precision.Restore undoes; after it Raise, which brings a model to a later opset.

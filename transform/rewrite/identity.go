@@ -26,7 +26,8 @@ var passers = map[string]func(e *editor, n *onnx.Node) bool{
 }
 
 // dropIdentities takes out nodes that pass their input on unchanged. Graph outputs keep their names: where
-// such a node makes one, the node before it makes it instead, and where there is none it stays.
+// such a node makes one, the node before it makes it instead, and where there is none it stays. An Identity that
+// hands out what is read on (handOut) stays too.
 func dropIdentities(m *onnx.Model, r *Record) error {
 	e, err := editTyped(m)
 	if err != nil {
@@ -35,6 +36,9 @@ func dropIdentities(m *onnx.Model, r *Record) error {
 	for n := range e.nodes {
 		passes := passers[n.GetOpType()]
 		if passes == nil || !isStandard(n) || input(n, 0) == "" || !passes(e, n) {
+			continue
+		}
+		if e.handsOut(n) && e.readOn(n.Input[0]) {
 			continue
 		}
 		if e.bypass(n) {

@@ -104,12 +104,22 @@ func TestIdentity(t *testing.T) {
 			model: `
 				input x f32[N,2]
 				a = Relu(x)
+				b = Shape(a)
+				y = Identity(a)
+				output y f32[N,2]
+				output b i64[2]`,
+			want:  "y = Relu(x)\nb = Shape(y)",
+			kinds: map[string]int{"Identity dropped": 1},
+		},
+		{
+			name: "an Identity that hands out what is read on stays",
+			model: `
+				input x f32[N,2]
+				a = Relu(x)
 				b = Neg(a)
 				y = Identity(a)
 				output y f32[N,2]
 				output b f32[N,2]`,
-			want:  "y = Relu(x)\nb = Neg(y)",
-			kinds: map[string]int{"Identity dropped": 1},
 		},
 		{
 			name: "an output that is an input, and one twice",

@@ -62,7 +62,7 @@ func (p *packed) unit() int64  { return product(p.sizes) / p.sizes[p.digit] }
 
 // packedAt recognises the pattern, nil where n does not begin it.
 func (e *editor) packedAt(n *onnx.Node) *packed {
-	if !isOp(n, "Reshape") || e.opset() < 10 {
+	if !isOp(n, "Reshape") || input(n, 0) == "" || e.opset() < 10 {
 		return nil
 	}
 	target, ok := e.ints(input(n, 1))

@@ -11,8 +11,8 @@ const packedInput = "opset 18\ninput x f32[N,3,5]\nw = init f32[5,12] random(1)\
 
 const packedOutput = "\ny = Neg(q)\nz = Abs(k)\nu = Relu(v)\noutput y\noutput z\noutput u"
 
-// divided is what the forms below become where each part is [N, heads, positions, features].
-const divided = `
+// dividedForm is what the forms below become where each part is [N, heads, positions, features].
+const dividedForm = `
 	m = MatMul(x, w)
 	a = Add(m, b)
 	r_part = Slice(a, r_bound, r_bound_2, r_bound_3)
@@ -32,7 +32,7 @@ func TestPacked(t *testing.T) {
 	once := map[string]int{"packed projection divided": 1}
 	sizes := map[string]int64{"N": 2}
 	form := func(name, nodes string) passTest {
-		return passTest{name: name, model: packedInput + nodes + packedOutput, want: divided, kinds: once, sizes: sizes}
+		return passTest{name: name, model: packedInput + nodes + packedOutput, want: dividedForm, kinds: once, sizes: sizes}
 	}
 	const parts = "r = Reshape(a, parts)\n"
 	checkPass(t, "packed", []passTest{

@@ -71,6 +71,9 @@ func (a *analyzer) model(i int) {
 		return
 	}
 	for _, v := range in.Index.Graph.GetOutput() {
+		if n := in.Index.Producer(v.GetName()); n != nil && in.Index.HandsOut(n) && in.Index.ReadOn(n.GetInput()[0]) {
+			continue // what the model reads on has an order of its own: the output is one of its readers
+		}
 		why := Reason{Model: i, Node: v.GetName(), Op: "output", Text: "is an output of the model"}
 		for _, x := range a.vals[i][v.GetName()] {
 			restrictAll(x, Pinned, why)

@@ -10,6 +10,7 @@ import (
 type block struct {
 	parent   *block
 	parts    []*block
+	each     int   // positions that each feature of the parts has here; 0 is one
 	size     int   // -1: unknown, pinned then; of a block that models share, the first one's
 	sizes    []int // by model, 0 in those that do not have it
 	mode     Mode
@@ -80,10 +81,13 @@ func appendFinest(out axis, r run) axis {
 		return append(out, r)
 	}
 	for _, p := range r.b.parts {
-		out = appendFinest(out, run{b: p, inner: r.inner})
+		out = appendFinest(out, run{b: p, inner: r.inner * r.b.perPart()})
 	}
 	return out
 }
+
+// perPart is the number of positions that each feature of the block's parts has along the block.
+func (b *block) perPart() int { return max(b.each, 1) }
 
 // allSame reports whether all positions of an axis hold the same.
 func (x axis) allSame() bool { return len(x) == 1 && x[0].same }
@@ -260,6 +264,7 @@ func (a *analyzer) unify(x, y axis, why Reason) {
 		case oneHead(p, q), headByFeature(p, q, why), spreadOver(p, q, why):
 			cx.pop()
 			cy.pop()
+		case p.part == Whole && q.part == Whole && a.levelInner(p, q):
 		case p.inner != q.inner || p.part != Whole || q.part != Whole:
 			why.Text = "lays the features out in two ways"
 			restrictAll(cx.rest(), Pinned, why)
@@ -336,7 +341,7 @@ func (c *cursor) head() run {
 			return r
 		}
 		for _, p := range slices.Backward(r.b.parts) {
-			c.runs = append(c.runs, run{b: p, inner: r.inner})
+			c.runs = append(c.runs, run{b: p, inner: r.inner * r.b.perPart()})
 		}
 	}
 }

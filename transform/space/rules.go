@@ -63,7 +63,7 @@ func init() {
 		"Reciprocal", "Sign", "Floor", "Ceil", "Round", "Sin", "Cos", "Not", "IsNaN", "IsInf",
 		"Cast", "Identity", "Dropout",
 	} {
-		rules[op] = unary
+		rules[op], onlyOneInput[op] = unary, true
 	}
 	for _, op := range []string{
 		"Add", "Sub", "Mul", "Div", "Pow", "Mod", "Min", "Max", "Sum", "Mean", "Where", "PRelu",

@@ -20,6 +20,7 @@ func reshapeRule(c *call) {
 			}
 		}
 	}
+	c.unflatten()
 	value := c.n.GetOutput()[0]
 	axes, bad := reshape(c.in(0), c.dims(c.input(0)), c.dims(value))
 	for _, x := range bad {

@@ -162,6 +162,14 @@ func (l Layout) Divided() bool {
 	return false
 }
 
+// Inside reports whether the axis counts features inside heads, or heads of an unknown number of samples: an index along it
+// does not tell features apart. One that counts heads alone can be reordered.
+func (l Layout) Inside() bool {
+	return slices.ContainsFunc(l, func(s Segment) bool {
+		return s.Space != nil && (s.Part == InsidePart || s.Part == HeadPart && s.Size < 0)
+	})
+}
+
 // Pinned returns the first space of the axis that is pinned and not aligned, nil where there is none.
 func (l Layout) Pinned() *Space {
 	for _, s := range l {
