@@ -101,7 +101,7 @@ func widened(t fataler, m *onnx.Model, seed uint64) (wide *onnx.Model, of map[st
 				z.Of = append(z.Of, z.Of[f])
 			}
 		}
-		as[s], of[s.Name] = merge.Average(z), mine
+		as[s], of[nth(trunk, s)] = merge.Average(z), mine
 	}
 	merged := build(t, p, trunk, as)
 	g := merged.Model.Graph()
@@ -109,6 +109,17 @@ func widened(t fataler, m *onnx.Model, seed uint64) (wide *onnx.Model, of map[st
 	dropDead(t, g)
 	merged.Model.File = "wide.onnx"
 	return merged.Model, of
+}
+
+// nth names a space: those that one axis holds have one name, so they are numbered.
+func nth(trunk *merge.Trunk, s *space.Space) string {
+	n := 0
+	for _, other := range trunk.Analysis.Spaces {
+		if other.Name == s.Name && other.ID < s.ID {
+			n++
+		}
+	}
+	return fmt.Sprint(s.Name, " ", n)
 }
 
 // dropDead takes out nodes that no output needs.
@@ -140,7 +151,7 @@ func checkWidened(t fataler, tb testing.TB, m *onnx.Model, feeds map[string]*onn
 	trunk := findTrunk(t, p, merge.Cut{Distinct: true})
 	as := full(t, p, trunk)
 	for _, s := range trunk.Analysis.Spaces {
-		mine := of[s.Name]
+		mine := of[nth(trunk, s)]
 		if len(mine) != s.In(1) || slices.Max(append([]int{0}, mine...)) != s.Dim-1 {
 			continue // a shorter trunk divides the features otherwise: they stay apart
 		}
