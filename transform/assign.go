@@ -29,7 +29,8 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 	for _, sp := range t.Analysis.Spaces {
 		a, err := p.assignSpace(sp, t, stats, o, planned[sp], readers[sp])
 		if err != nil {
-			return nil, fault.Wrap(fault.As(err).Kind, "match_failed", err, "space %q", sp.Name)
+			e := fault.As(err)
+			return nil, fault.Wrap(e.Kind, "match_failed", err, "space %q", sp.Name).WithHint("%s", e.Hint)
 		}
 		as[sp] = a
 	}
@@ -37,9 +38,12 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 }
 
 func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, width int, readers []match.Reader) (merge.Assignment, error) {
-	widths := make([]int, len(p.Sources.Models))
-	for i := range widths {
-		widths[i] = sp.Dim
+	widths := p.widths(sp)
+	if width == 0 && !sp.Even() {
+		width = meanWidth(sp)
+	}
+	if o.Represent == "base" && !sp.Even() {
+		return p.keepUneven(sp, moments(stats, sp), o)
 	}
 	if o.Match == "halves" && !t.Identical[sp] && sp.Mode == space.Zip {
 		return randomFeatures(sp, o, widths, width)
@@ -55,9 +59,9 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 	case keep != nil:
 		return merge.Imitate(z, keep), nil
 	case o.Represent == "select" && m != nil:
-		return merge.Select(z, p.scores(variances(m), sp.Dim)), nil
+		return merge.Select(z, p.scores(variances(m), sp)), nil
 	}
-	return selectConstants(p.average(merge.Average(z), sp.Dim), m), nil
+	return selectConstants(p.average(merge.Average(z), sp), m), nil
 }
 
 // selectConstants lets merged features whose members all are constant (dead units) imitate one of them: the mean
@@ -102,13 +106,7 @@ func constants(m *calibrate.Moments) []bool {
 // keepBase makes one model's features the merged ones, in its own order: the trunk is that model's, bit for
 // bit.
 func (p *Prepared) keepBase(z match.Zip, sp *space.Space, o Settings) (merge.Assignment, error) {
-	base := 0
-	for i, m := range p.Sources.Models {
-		if m.Head == o.Base {
-			base = i
-		}
-	}
-	first := base * sp.Dim
+	first := sp.First(p.baseModel(o))
 	place := make([]int, z.Width) // of each merged feature in the base's order
 	for k := range place {
 		place[k] = -1
@@ -130,6 +128,16 @@ func (p *Prepared) keepBase(z match.Zip, sp *space.Space, o Settings) (merge.Ass
 	return a, nil
 }
 
+// baseModel is the model whose features stay as they are.
+func (p *Prepared) baseModel(o Settings) int {
+	for i, m := range p.Sources.Models {
+		if m.Head == o.Base {
+			return i
+		}
+	}
+	return 0
+}
+
 func moments(stats *Statistics, sp *space.Space) *calibrate.Moments {
 	if stats == nil || sp == nil {
 		return nil
@@ -143,6 +151,8 @@ func moments(stats *Statistics, sp *space.Space) *calibrate.Moments {
 // nothing tells what explains them, and zip takes over from subset.
 func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, widths []int, width int, readers []match.Reader) (z match.Zip, keep []int, err error) {
 	switch {
+	case !sp.Even():
+		return matchUneven(sp, moments(stats, sp), o, widths, width, readers)
 	case t.Identical[sp], o.Match == "identity":
 		z, err = match.Identity(widths)
 		return z, nil, err

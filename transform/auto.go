@@ -213,7 +213,10 @@ func (c *chooser) try(spaces []*space.Space, name string) (merge.Assignments, er
 		if many && (sp.Mode != space.Zip || sp.Heads > 0) || !many && width > 0 && width != sp.Dim {
 			return nil, nil
 		}
-		if m := moments(r.stats, sp); name == "subset" && (m == nil || m.N < float64(sp.Dim)) {
+		if !many && !sp.Even() && s.Represent != "base" {
+			return nil, nil // nothing can be joined one to one
+		}
+		if m := moments(r.stats, sp); name == "subset" && (m == nil || m.N < float64(slices.Max(r.p.widths(sp)))) {
 			return nil, nil // it would be zipped
 		}
 		a, err := r.p.assignSpace(sp, r.trunk, r.stats, s, width, c.readers.out[sp])
@@ -242,7 +245,7 @@ func (c *chooser) residual(spaces []*space.Space, as merge.Assignments) (float64
 	left, all := 0.0, 0.0
 	for _, sp := range spaces {
 		for _, at := range c.places(sp) {
-			l, a, err := match.Residual(at.fit, at.held, at.weight, widthsOf(len(c.r.p.Sources.Models), sp.Dim), as[sp].Zip, as[sp].Coef, c.guess())
+			l, a, err := match.Residual(at.fit, at.held, at.weight, c.r.p.widths(sp), as[sp].Zip, as[sp].Coef, c.guess())
 			if err != nil {
 				return 0, err
 			}
@@ -290,7 +293,7 @@ func (c *chooser) places(sp *space.Space) []readPlace {
 	weight, constant := make([]float64, n*n), constants(fit)
 	for k, v := range variances(fit) {
 		if !constant[k] {
-			weight[k*n+k] = c.r.p.weightOf(k/sp.Dim) / v
+			weight[k*n+k] = c.r.p.weightOf(sp.Model(k)) / v
 		}
 	}
 	return []readPlace{{matchMoments(fit), matchMoments(held), weight}}
@@ -314,8 +317,8 @@ func (r *run) holdAgainstAverage(ctx context.Context, res *Result) error {
 	_, held := splitSource(r.src, HeldOut)
 	s := r.o.Settings
 	s.Match = "identity"
-	if r.auto.HeldOut == 0 || r.resized() {
-		return nil // nothing to judge by, or no other width
+	if r.auto.HeldOut == 0 || r.resized() || r.uneven() {
+		return nil // nothing to judge by, or no average
 	}
 	other := *r
 	var err error

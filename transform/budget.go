@@ -77,9 +77,9 @@ func (p *Prepared) flopsLimit(budget float64) (float64, error) {
 func (p *Prepared) scaled(t *merge.Trunk, factor float64) map[*space.Space]int {
 	out := map[*space.Space]int{}
 	for _, sp := range t.Analysis.Spaces {
-		out[sp] = sp.Dim
+		out[sp] = meanWidth(sp)
 		if anyWidth(sp) {
-			out[sp] = min(max(int(math.Round(factor*float64(sp.Dim))), 1), sp.Dim*len(p.Sources.Models))
+			out[sp] = min(max(int(math.Round(factor*float64(out[sp]))), 1), sp.First(len(p.Sources.Models)))
 		}
 	}
 	return out
@@ -103,11 +103,12 @@ func (p *Prepared) anyone(widths map[*space.Space]int) merge.Assignments {
 	as := merge.Assignments{}
 	for sp, w := range widths {
 		z := match.Zip{Width: w}
-		for k := range sp.Dim * len(p.Sources.Models) {
-			if w == sp.Dim {
+		all := sp.First(len(p.Sources.Models))
+		for k := range all {
+			if sp.Even() && w == sp.Dim {
 				z.Of = append(z.Of, k%sp.Dim)
 			} else {
-				z.Of = append(z.Of, k*w/(sp.Dim*len(p.Sources.Models)))
+				z.Of = append(z.Of, k*w/all)
 			}
 		}
 		as[sp] = merge.Average(z)

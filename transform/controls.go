@@ -1,8 +1,10 @@
 package transform
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -30,17 +32,26 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 	if held.Samples() == 0 {
 		return nil // nothing to judge them by
 	}
-	first := r.p.Sources.Models[0].Head
+	base, err := r.graftBase(res)
+	if err != nil {
+		return err
+	}
 	for _, c := range []Control{
-		{Name: "graft", Why: first + "'s trunk as it is, all heads refitted"},
+		{Name: "graft", Why: base + "'s trunk as it is, all heads refitted"},
 		{Name: "halves", Why: "random features of every source, none averaged"},
 	} {
 		s, err := Preset(c.Name)
 		if err != nil {
 			return err
 		}
-		s.Seed, s.Base = r.o.Seed, first
+		s.Seed, s.Base = r.o.Seed, base
 		if r.pointless(s) {
+			continue
+		}
+		if dearer, err := r.dearer(s, res); dearer || err != nil {
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		if err := r.control(ctx, &c, s); err != nil {
@@ -64,41 +75,94 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 func (r *run) pointless(s Settings) bool {
 	single := len(r.p.Sources.Models) < 2
 	if s.Represent == "base" {
-		return single || r.o.Represent == "base" && r.o.Base == s.Base || r.o.Budget > 0 && r.o.Budget < 1
+		return single || s.Base == "" || r.o.Represent == "base" && r.o.Base == s.Base || r.o.Budget > 0 && r.o.Budget < 1
 	}
 	return r.o.Match == s.Match || single && r.o.Budget == 0
 }
 
 // control makes and refits a control.
 func (r *run) control(ctx context.Context, c *Control, s Settings) error {
+	as, m, flops, err := r.unfitted(s)
+	if err != nil {
+		return err
+	}
+	c.FLOPs, c.Model = flops, m.Model
+	_, err = r.leastSquares(ctx, as, m)
+	return err
+}
+
+// unfitted makes a control without the refit.
+func (r *run) unfitted(s Settings) (merge.Assignments, *merge.Merged, int64, error) {
 	widths := r.widths
 	if s.Represent == "base" {
 		widths = nil // a source's own
 	}
 	as, err := r.p.assign(r.trunk, r.stats, s, widths)
 	if err != nil {
-		return err
+		return nil, nil, 0, err
 	}
 	m, err := merge.Build(r.p.Sources, r.trunk, as, merge.Options{Rename: r.o.Rename})
 	if err != nil {
-		return err
+		return nil, nil, 0, err
 	}
 	size, err := cost.AtBatch(m.Model, 1)
-	if err != nil {
-		return err
-	}
-	c.FLOPs, c.Model = size.FLOPs, m.Model
-	_, err = r.leastSquares(ctx, as, m)
-	return err
+	return as, m, size.FLOPs, err
 }
 
-// randomFeatures keeps random features of the sources, as many of each as of the others: a control that a matching
+// graftBase is the source whose trunk a graft keeps: the first or, where their widths differ, the one that makes the
+// dearest graft that is no dearer than the merge, "" where none does.
+func (r *run) graftBase(res *Result) (string, error) {
+	if !r.uneven() {
+		return r.p.Sources.Models[0].Head, nil
+	}
+	merged, err := cost.AtBatch(res.Merged.Model, 1)
+	if err != nil {
+		return "", err
+	}
+	s, err := Preset("graft")
+	if err != nil {
+		return "", err
+	}
+	base, dearest := "", int64(-1)
+	for _, m := range r.p.Sources.Models {
+		s.Base = m.Head
+		_, _, flops, err := r.unfitted(s)
+		if err != nil {
+			return "", err
+		}
+		if flops <= merged.FLOPs && flops > dearest {
+			base, dearest = m.Head, flops
+		}
+	}
+	return base, nil
+}
+
+// uneven reports whether the models have different numbers of features somewhere in the trunk.
+func (r *run) uneven() bool {
+	return slices.ContainsFunc(r.trunk.Analysis.Spaces, func(sp *space.Space) bool { return !sp.Even() })
+}
+
+// dearer reports whether a control needs more FLOPs than the merge. Where all models have the same widths, the settings
+// say (pointless).
+func (r *run) dearer(s Settings, res *Result) (bool, error) {
+	if !r.uneven() {
+		return false, nil
+	}
+	merged, err := cost.AtBatch(res.Merged.Model, 1)
+	if err != nil {
+		return false, err
+	}
+	_, _, flops, err := r.unfitted(s)
+	return flops > merged.FLOPs, err
+}
+
+// randomFeatures keeps random features of the sources, the same share of each: a control that a matching
 // has to beat. At a planned width that is not the sources' own, the features that are left out join kept ones at
 // random.
 func randomFeatures(sp *space.Space, o Settings, widths []int, width int) (merge.Assignment, error) {
 	mo := o.matchOptions()
 	mo.Seed += uint64(sp.ID)
-	if width == 0 || width == sp.Dim {
+	if sp.Even() && (width == 0 || width == sp.Dim) {
 		z, keep, err := match.RandomHalves(match.Features{Widths: widths}, mo)
 		if err != nil {
 			return merge.Assignment{}, err
@@ -110,10 +174,8 @@ func randomFeatures(sp *space.Space, o Settings, widths []int, width int) (merge
 	for i, w := range widths {
 		orders[i] = rng.Perm(w)
 	}
-	z, keep := match.Zip{Width: width, Of: make([]int, len(widths)*sp.Dim)}, make([]int, 0, width)
-	for k := range z.Of {
-		i := k % len(widths)
-		feature := i*sp.Dim + orders[i][k/len(widths)]
+	z, keep := match.Zip{Width: width, Of: make([]int, sp.First(len(widths)))}, make([]int, 0, width)
+	for _, feature := range interleaved(sp, orders) {
 		if len(keep) < width {
 			z.Of[feature] = len(keep)
 			keep = append(keep, feature)
@@ -122,6 +184,27 @@ func randomFeatures(sp *space.Space, o Settings, widths []int, width int) (merge
 		}
 	}
 	return keepFeatures(z, keep), nil
+}
+
+// interleaved lists the features of all models in turn, each in the given order of its model's, as many of each as is
+// its part in them.
+func interleaved(sp *space.Space, orders [][]int) []int {
+	type place struct {
+		at      float64
+		feature int
+	}
+	var all []place
+	for i, order := range orders {
+		for k, f := range order {
+			all = append(all, place{(float64(k) + 0.5) / float64(len(order)), sp.First(i) + f})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b place) int { return cmp.Compare(a.at, b.at) })
+	out := make([]int, len(all))
+	for k, p := range all {
+		out[k] = p.feature
+	}
+	return out
 }
 
 // keepFeatures lets every merged feature imitate one of its members.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
+	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
@@ -32,6 +33,10 @@ func (p *Prepared) weightStatistics(t *merge.Trunk) (*Statistics, error) {
 	stats := &Statistics{Moments: map[string]*calibrate.Moments{}}
 	var spaces []*space.Space
 	for _, sp := range t.Analysis.Spaces {
+		if !sp.Even() {
+			return nil, fault.New(fault.Unsupported, "uneven_data_free", "models of different widths (%v in space %q) cannot be matched by their weights", sp.Dims, sp.Name).
+				WithHint("give unlabelled inputs with --data FILE.npz")
+		}
 		if sp.Mode == space.Pinned || sp.Constant || t.Identical[sp] || sp.Mode == space.Permute && sp.Fixed != "" && sp.Dim == 1 {
 			z, err := match.Identity(widthsOf(len(p.Sources.Models), sp.Dim))
 			if err != nil {

@@ -72,11 +72,11 @@ func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*s
 			}
 			as[sp] = kept
 		case moments(stats, sp) == nil:
-			as[sp] = p.average(merge.Average(a.Zip), sp.Dim)
+			as[sp] = p.average(merge.Average(a.Zip), sp)
 		case o.Represent == "select":
-			as[sp] = merge.Select(a.Zip, p.scores(variances(moments(stats, sp)), sp.Dim))
+			as[sp] = merge.Select(a.Zip, p.scores(variances(moments(stats, sp)), sp))
 		default:
-			as[sp] = selectConstants(p.average(merge.Average(a.Zip), sp.Dim), moments(stats, sp))
+			as[sp] = selectConstants(p.average(merge.Average(a.Zip), sp), moments(stats, sp))
 		}
 	}
 	return nil

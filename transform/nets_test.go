@@ -34,6 +34,7 @@ type style struct {
 	swap    bool   // the operands of Add and Mul
 	reverse bool   // the initializers' order
 	dtype   string
+	wide    int // another width of every layer for each number, 0 for the plan's own
 }
 
 // writer renders a plan as text in the notation of onnxtest.
@@ -41,6 +42,7 @@ type writer struct {
 	style
 	inits, nodes []string
 	count        int
+	layers       int    // that make features, so far
 	cur          string // the current value
 	n, s         int    // its channels and positions
 	doubled      bool   // features have two channels, or lie in groups: cutting between them, or a tie to single ones, pins them
@@ -49,6 +51,12 @@ type writer struct {
 func (w *writer) name(kind string) string {
 	w.count++
 	return fmt.Sprintf("%s%s%d", w.prefix, kind, w.count)
+}
+
+// features is how many features a layer makes, of which the plan has m.
+func (w *writer) features(m int) int {
+	w.layers++
+	return m + w.wide*w.layers%4
 }
 
 // init declares random weights.
@@ -92,7 +100,7 @@ func single(w *writer) bool { return !w.doubled }
 // zipSteps leave every space free to be zipped.
 var zipSteps = []step{
 	{"conv", always, func(w *writer, a, b int) {
-		m := 2 + a%5
+		m := w.features(2 + a%5)
 		w.cur, w.n, w.doubled = w.conv(w.cur, w.n, m, 1+2*(b%2)), m, false
 	}},
 	{"activation", always, func(w *writer, a, b int) {
@@ -116,17 +124,17 @@ var zipSteps = []step{
 		w.cur, w.n = w.op("Conv", w.cur+", "+weights+", "+bias, fmt.Sprintf("group=%d, kernel_shape=[3,3], pads=[1,1,1,1]", w.n)), w.n*m
 	}},
 	{"residual", single, func(w *writer, a, b int) {
-		m := 2 + a%4
+		m := w.features(2 + a%4)
 		r := w.op("Relu", w.conv(w.cur, w.n, m, 3), "")
 		w.cur = w.op("Add", w.cur+", "+w.conv(r, m, w.n, 1+2*(b%2)), "")
 	}},
 	{"dense", single, func(w *writer, a, b int) {
-		m := 1 + a%3
+		m := w.features(1 + a%3)
 		c := w.op("Relu", w.conv(w.cur, w.n, m, 3), "")
 		w.cur, w.n = w.op("Concat", w.cur+", "+c, "axis=1"), w.n+m
 	}},
 	{"padded shortcut", single, func(w *writer, a, b int) {
-		before, behind := a%3, b%3
+		before, behind := a%3*w.features(1), b%3*w.features(1)
 		p := w.op("Pad", w.cur+", "+w.ints(0, before, 0, 0, 0, behind, 0, 0), "")
 		w.cur = w.op("Add", p+", "+w.conv(w.cur, w.n, w.n+before+behind, 3), "")
 		w.n += before + behind
@@ -136,12 +144,12 @@ var zipSteps = []step{
 		w.s /= 2
 	}},
 	{"squeeze and excitation", single, func(w *writer, a, b int) {
-		m := 1 + a%3
+		m := w.features(1 + a%3)
 		s := w.op("Relu", w.conv(w.op("GlobalAveragePool", w.cur, ""), w.n, m, 1), "")
 		w.cur = w.op("Mul", w.cur+", "+w.op("Sigmoid", w.conv(s, m, w.n, 1), ""), "")
 	}},
 	{"skip over a bottleneck", func(w *writer) bool { return w.s >= 4 }, func(w *writer, a, b int) {
-		m := 2 + a%3
+		m := w.features(2 + a%3)
 		d := w.op("Relu", w.conv(w.op("MaxPool", w.cur, "kernel_shape=[2,2], strides=[2,2]"), w.n, m, 3), "")
 		var u string
 		switch b % 3 {
@@ -329,13 +337,26 @@ func (p plan) text(s style) string {
 	if s.dtype == "" {
 		s.dtype = "f32"
 	}
-	w := &writer{style: s, cur: s.prefix + "x", n: 3, s: 8}
-	w.cur, w.n = w.op("Relu", w.conv(w.cur, w.n, 5, 3), ""), 5
+	w := p.begin(s)
 	for k, step := range p.steps {
 		if step.fits(w) {
 			step.add(w, p.rand[k][0], p.rand[k][1])
 		}
 	}
+	return p.end(w)
+}
+
+// begin renders the stem.
+func (p plan) begin(s style) *writer {
+	w := &writer{style: s, cur: s.prefix + "x", n: 3, s: 8}
+	n := w.features(5)
+	w.cur, w.n = w.op("Relu", w.conv(w.cur, w.n, n, 3), ""), n
+	return w
+}
+
+// end renders the tail and returns the text.
+func (p plan) end(w *writer) string {
+	s := w.style
 	size := w.n * w.s * w.s
 	switch p.tail {
 	case 0:
@@ -347,14 +368,39 @@ func (p plan) text(s style) string {
 	default:
 		w.cur, size = w.op("ReduceMean", w.cur, "axes=[2,3], keepdims=0"), w.n
 	}
-	hidden := w.op("Relu", w.op("Gemm", w.cur+", "+w.init(fmt.Sprintf("6,%d", size))+", "+w.init("6", -0.5, 0.5), "transB=1"), "")
+	n := w.features(6)
+	hidden := w.op("Relu", w.op("Gemm", w.cur+", "+w.init(fmt.Sprintf("%d,%d", n, size))+", "+w.init(fmt.Sprint(n), -0.5, 0.5), "transB=1"), "")
 	w.nodes = append(w.nodes, fmt.Sprintf("%sy = Gemm(%s, %s, %s) {transB=1}", s.prefix, hidden,
-		w.init(fmt.Sprintf("%d,6", s.classes)), w.init(fmt.Sprint(s.classes), -0.5, 0.5)))
+		w.init(fmt.Sprintf("%d,%d", s.classes, n)), w.init(fmt.Sprint(s.classes), -0.5, 0.5)))
 	if s.reverse {
 		slices.Reverse(w.inits)
 	}
 	return fmt.Sprintf("opset 17\ninput %sx %s[4,3,8,8]\n%s\n%s\noutput %sy %s[4,%d]\n",
 		s.prefix, s.dtype, strings.Join(w.inits, "\n"), strings.Join(w.nodes, "\n"), s.prefix, s.dtype, s.classes)
+}
+
+// models renders the plan for models of different widths: with those steps that fit in all of them.
+func (p plan) models(t testing.TB, styles ...style) (models []*onnx.Model) {
+	t.Helper()
+	var writers []*writer
+	for _, s := range styles {
+		s.classes, s.dtype = 5, "f32"
+		writers = append(writers, p.begin(s))
+	}
+	for k, step := range p.steps {
+		if slices.ContainsFunc(writers, func(w *writer) bool { return !step.fits(w) }) {
+			continue
+		}
+		for _, w := range writers {
+			step.add(w, p.rand[k][0], p.rand[k][1])
+		}
+	}
+	for i, w := range writers {
+		m := onnxtest.Build(t, p.end(w))
+		m.File = fmt.Sprintf("model%d.onnx", i)
+		models = append(models, m)
+	}
+	return models
 }
 
 func (p plan) model(t testing.TB, s style) *onnx.Model {

@@ -117,6 +117,10 @@ func (p *Prepared) compareWeights(name string, counts bool) (d dot, same bool, n
 		if err != nil {
 			return d, false, 0, err
 		}
+		if len(x) != len(y) { // other widths: no index of one is one of the other
+			same = false
+			continue
+		}
 		for k := range x {
 			same = same && x[k] == y[k]
 			if counts {

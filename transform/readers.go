@@ -65,7 +65,7 @@ func (f *readerFinder) add(i int, n *onnx.Node) error {
 	for _, seg := range layout {
 		if moments(f.stats, seg.Space) != nil && seg.Space.Mode == space.Zip {
 			r := f.reader(seg.Space, value)
-			addGram(r, rows(w, param.Dims, c.ParamAxis, at, seg), i*seg.Space.Dim, f.p.weightOf(i))
+			addGram(r, rows(w, param.Dims, c.ParamAxis, at, seg), seg.Space.First(i), f.p.weightOf(i))
 		}
 		at += max(seg.Size, 0)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
 	"github.com/onnx-zip/onnx-zip/transform/attach"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
 // Report is what came out of a merge.
@@ -63,7 +64,8 @@ type EndReport struct {
 type SpaceReport struct {
 	ID        int    `json:"id"`
 	Name      string `json:"name"`
-	Dim       int    `json:"dim"`
+	Dim       int    `json:"dim"`            // features in the first source
+	Dims      []int  `json:"dims,omitempty"` // in each source, where they differ
 	Width     int    `json:"width"`
 	Mode      string `json:"mode"`
 	Why       string `json:"why,omitempty"`
@@ -142,14 +144,17 @@ func (r *run) reportSpaces(rep *Report) {
 			ID: sp.ID, Name: sp.Name, Dim: sp.Dim, Width: a.Width, Mode: sp.Mode.String(), Why: sp.Reasons(),
 			Identical: r.trunk.Identical[sp],
 		}
-		s.Features, s.Share = byModel(a, sp.Dim)
+		if !sp.Even() {
+			s.Dims = sp.Dims
+		}
+		s.Features, s.Share = byModel(a, sp)
 		if c, ok := r.auto.choice(sp); ok {
 			s.Match, s.Residuals = c.match, c.residuals
 		}
 		for _, members := range a.Members() {
 			models := map[int]bool{}
 			for _, k := range members {
-				models[k/sp.Dim] = true
+				models[sp.Model(k)] = true
 			}
 			switch {
 			case len(members) == 1:
@@ -234,11 +239,11 @@ func (p *Prepared) describeTrunk(m *onnx.Model, t *merge.Trunk) error {
 }
 
 // byModel counts what becomes of each model's features.
-func byModel(a merge.Assignment, dim int) (features []int, share []float64) {
+func byModel(a merge.Assignment, sp *space.Space) (features []int, share []float64) {
 	seen := map[[2]int]bool{}
 	total := 0.0
 	for k, m := range a.Of {
-		i := k / dim
+		i := sp.Model(k)
 		if i == len(features) {
 			features, share = append(features, 0), append(share, 0)
 		}

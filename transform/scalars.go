@@ -23,14 +23,19 @@ func spreadScalars(s *merge.Sources) (changed bool, err error) {
 		if scalars == nil {
 			continue
 		}
-		dims := featureDims(s.Full.Layouts(0, nodes[0].GetInput()[0]))
-		if dims == nil {
+		var dims [][]int64
+		for i, n := range nodes {
+			if d := featureDims(s.Full.Layouts(i, n.GetInput()[0])); d != nil {
+				dims = append(dims, d)
+			}
+		}
+		if len(dims) < len(nodes) {
 			continue
 		}
 		for i, n := range nodes {
 			g := s.Models[i].Model.Graph()
 			name := unusedName(s.Models[i].Index, n.GetOutput()[0]+"/each")
-			g.Initializer = append(g.Initializer, repeat(scalars[i], dims).Proto(name))
+			g.Initializer = append(g.Initializer, repeat(scalars[i], dims[i]).Proto(name))
 			n.Input[1] = name
 		}
 		changed = true

@@ -127,12 +127,12 @@ func (p tapper) parts(sp *space.Space, value string, whole bool) ([]calibrate.Pa
 		if whole && occurrences(layout, sp) > 1 {
 			continue
 		}
-		for _, seg := range layout {
+		for k, seg := range layout {
 			if seg.Space == sp && positions(layout)%seg.Inner != 0 {
 				break // runs of several kinds: this one cannot be told by features
 			}
 			if seg.Space == sp && seg.Part == space.Whole && at%seg.Inner == 0 && p.varies(value) {
-				parts, ok := p.inModels(value, calibrate.Part{Axis: axis, From: at / seg.Inner, Len: sp.Dim, Inner: seg.Inner})
+				parts, ok := p.inModels(value, axis, k)
 				return p.pool(parts, value, axis), ok
 			}
 			if seg.Size < 0 {
@@ -166,17 +166,38 @@ func (p tapper) varies(value string) bool {
 	return reaches(value)
 }
 
-func (p tapper) inModels(value string, part calibrate.Part) ([]calibrate.Part, bool) {
+// inModels describes the features of run k along an axis in every model's value.
+func (p tapper) inModels(value string, axis, k int) ([]calibrate.Part, bool) {
 	var parts []calibrate.Part
 	for i := range p.s.Models {
 		name, ok := p.s.Pairing.Value(0, i, value)
-		if !ok {
+		if !ok || p.side.Values[i][name] == "" {
 			return nil, false
 		}
-		if part.Value = p.side.Values[i][name]; part.Value == "" {
+		layouts := p.t.Analysis.Layouts(i, name)
+		if axis >= len(layouts) || k >= len(layouts[axis]) {
 			return nil, false
 		}
-		parts = append(parts, part)
+		before, seg := layouts[axis][:k], layouts[axis][k]
+		if seg.Size < 0 || k > 0 && positions(before) == 0 {
+			return nil, false
+		}
+		parts = append(parts, calibrate.Part{
+			Value: p.side.Values[i][name], Axis: axis, From: positions(before) / seg.Inner, Len: seg.Size / seg.Inner, Inner: seg.Inner,
+		})
+	}
+	return parts, true
+}
+
+// wholeAxis describes all positions along an axis of every model's value.
+func (p tapper) wholeAxis(value string, axis int) ([]calibrate.Part, bool) {
+	var parts []calibrate.Part
+	for i, src := range p.s.Models {
+		name, ok := p.s.Pairing.Value(0, i, value)
+		if !ok || p.side.Values[i][name] == "" {
+			return nil, false
+		}
+		parts = append(parts, calibrate.Part{Value: p.side.Values[i][name], Axis: axis, Len: int(src.Shapes[name].Dims[axis].Size)})
 	}
 	return parts, true
 }
@@ -254,8 +275,7 @@ func (p tapper) nodes() []calibrate.Tap {
 		if !ok {
 			continue
 		}
-		size := int(p.s.Models[0].Shapes[out].Dims[axis].Size)
-		if parts, ok := p.inModels(out, calibrate.Part{Axis: axis, Len: size}); ok {
+		if parts, ok := p.wholeAxis(out, axis); ok {
 			taps = append(taps, calibrate.Tap{Name: nodeTap(k), Parts: parts, Diagonal: true})
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
 // Weigh gives models weights, by head; others weigh 1. A weight counts wherever a merge has to choose between models'
@@ -37,30 +38,30 @@ func (p *Prepared) Weigh(weights map[string]float64) error {
 }
 
 // average is the weighted mean of each merged feature's members.
-func (p *Prepared) average(a merge.Assignment, dim int) merge.Assignment {
+func (p *Prepared) average(a merge.Assignment, sp *space.Space) merge.Assignment {
 	if p.taskWeights == nil {
 		return a
 	}
 	for _, members := range a.Members() {
 		total := 0.0
 		for _, k := range members {
-			total += p.taskWeights[k/dim]
+			total += p.taskWeights[sp.Model(k)]
 		}
 		for _, k := range members {
-			a.Coef[k] = p.taskWeights[k/dim] / total
+			a.Coef[k] = p.taskWeights[sp.Model(k)] / total
 		}
 	}
 	return a
 }
 
 // scores are variances, weighed by model.
-func (p *Prepared) scores(variances []float64, dim int) []float64 {
+func (p *Prepared) scores(variances []float64, sp *space.Space) []float64 {
 	if p.taskWeights == nil {
 		return variances
 	}
 	out := make([]float64, len(variances))
 	for k, v := range variances {
-		out[k] = v * p.taskWeights[k/dim]
+		out[k] = v * p.taskWeights[sp.Model(k)]
 	}
 	return out
 }

@@ -53,7 +53,8 @@ type modelInfo struct {
 type spaceInfo struct {
 	ID        int    `json:"id"`
 	Name      string `json:"name"`
-	Dim       int    `json:"dim"`
+	Dim       int    `json:"dim"`            // features in the first model
+	Dims      []int  `json:"dims,omitempty"` // in each model, where they differ
 	Mode      string `json:"mode"`
 	Why       string `json:"why,omitempty"`
 	Identical bool   `json:"identical"` // made by bit-identical weights in all models
@@ -238,7 +239,7 @@ func inspectionOf(p *transform.Prepared, t *merge.Trunk) (*inspection, error) {
 		in.Models = append(in.Models, modelInfoOf(m, p.Sources.Models[i].Head))
 	}
 	for _, s := range shownSpaces(p, t) {
-		in.Spaces = append(in.Spaces, spaceInfo{s.ID, s.Name, s.Dim, s.Mode.String(), s.Reasons(), t.Identical[s]})
+		in.Spaces = append(in.Spaces, spaceInfo{s.ID, s.Name, s.Dim, uneven(s), s.Mode.String(), s.Reasons(), t.Identical[s]})
 	}
 	if len(p.Originals) < 2 {
 		in.Shared = strings.Replace(in.Shared, "shared trunk:", "can be shared:", 1)
@@ -301,4 +302,12 @@ func differenceOf(p *transform.Prepared) *difference {
 		d.Sides = append(d.Sides, side)
 	}
 	return d
+}
+
+// uneven are the numbers of features of a space in each model, nil where they are the same.
+func uneven(s *space.Space) []int {
+	if s.Even() {
+		return nil
+	}
+	return s.Dims
 }

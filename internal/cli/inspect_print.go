@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-zip/onnx-zip/internal/report"
 	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
@@ -86,11 +87,7 @@ func (a *app) printSpaces(in *inspection) {
 		if s.Mode == space.Pinned.String() {
 			pinned++
 		}
-		dim := "open"
-		if s.Dim >= 0 {
-			dim = fmt.Sprint(s.Dim)
-		}
-		t.add(fmt.Sprint(s.ID), s.Name, dim, s.Mode, cosineOf(in.Origin, s.Name), why)
+		t.add(fmt.Sprint(s.ID), s.Name, report.Dims(s.Dim, s.Dims), s.Mode, cosineOf(in.Origin, s.Name), why)
 	}
 	title := "\n"
 	if in.Shares == (transform.Shares{}) && in.Origin == nil && len(in.Models) > 1 {

@@ -34,6 +34,7 @@ type Space struct {
 	ID      int
 	Name    string
 	Dim     int    // -1: open
+	Dims    []int  // in each model, where they differ
 	Mode    string // zip, permute, pinned
 	Aligned bool
 	Why     string

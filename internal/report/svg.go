@@ -116,7 +116,7 @@ func (d *drawing) describe(e Edge) string {
 	var parts []string
 	for _, s := range e.Spaces {
 		sp := d.g.Spaces[s]
-		parts = append(parts, fmt.Sprintf("space %d (%s, %s)", sp.ID, sp.Mode, dim(sp.Dim)))
+		parts = append(parts, fmt.Sprintf("space %d (%s, %s)", sp.ID, sp.Mode, Dims(sp.Dim, sp.Dims)))
 	}
 	if len(parts) == 0 {
 		return ""

@@ -121,6 +121,6 @@ func (d *drawing) entry(i int, x, y float64) {
 	}
 	d.f(`<g><title>%s</title><path class="edge %s" stroke="%s" d="M%.0f %.0fh34"/>`, xmlText(about), d.class(i), d.colour(i), x, y-15)
 	d.f(`<text x="%.0f" y="%.0f"><tspan class="op">%d</tspan>  %s, %s  <tspan class="soft">%s</tspan></text>`,
-		x+46, y-11, sp.ID, mode, dim(sp.Dim), xmlText(tail(sp.Name, 40)))
+		x+46, y-11, sp.ID, mode, Dims(sp.Dim, sp.Dims), xmlText(tail(sp.Name, 40)))
 	d.f(`<text class="soft" x="%.0f" y="%.0f">%s</text></g>`+"\n", x+46, y+3, xmlText(head(sp.Why, 68)))
 }

@@ -125,6 +125,18 @@ func dim(n int) string {
 	return fmt.Sprint(n)
 }
 
+// Dims is a number of features: one for all models or, where they differ, those of each.
+func Dims(all int, each []int) string {
+	if each == nil {
+		return dim(all)
+	}
+	var parts []string
+	for _, n := range each {
+		parts = append(parts, dim(n))
+	}
+	return strings.Join(parts, ", ")
+}
+
 // shell writes a word so that a POSIX shell reads it back as it is.
 func shell(word string) string {
 	special := strings.ContainsFunc(word, func(r rune) bool {

@@ -90,9 +90,9 @@ func (as Assignments) check(spaces []*space.Space, models int) error {
 		if !ok {
 			return fault.New(fault.Internal, "no_assignment", "space %q has no assignment", s.Name)
 		}
-		if len(a.Of) != models*s.Dim || len(a.Coef) != len(a.Of) {
-			return fault.New(fault.Usage, "bad_assignment", "space %q: %d entries for %d models of %d features",
-				s.Name, len(a.Of), models, s.Dim)
+		if n := s.First(models); len(a.Of) != n || len(a.Coef) != len(a.Of) {
+			return fault.New(fault.Usage, "bad_assignment", "space %q: %d entries for %d features of %d models",
+				s.Name, len(a.Of), n, models)
 		}
 		if err := a.Validate(); err != nil {
 			return fault.Wrap(fault.Usage, "bad_assignment", err, "space %q", s.Name)
@@ -170,7 +170,7 @@ func (as Assignments) mapAxis(layout space.Layout, model, models, size int) axis
 			continue
 		}
 		a := as[seg.Space]
-		first := model * seg.Space.Dim
+		first := seg.Space.First(model)
 		switch seg.Part {
 		case space.HeadPart:
 			m.addHeads(a, seg, first)

@@ -136,7 +136,7 @@ func TestBadAssignments(t *testing.T) {
 		a    Assignment
 		want string
 	}{
-		{"length", free, of(2, 0, 1), "2 entries for 2 models of 2 features"},
+		{"length", free, of(2, 0, 1), "2 entries for 4 features of 2 models"},
 		{"no members", free, Assignment{Zip: match.Zip{Width: 3, Of: []int{0, 1, 0, 1}}, Coef: make([]float64, 4)}, "no members"},
 		{"same model", bound, of(2, 0, 0, 1, 1), "every merged feature must take one feature of each model"},
 		{"wider", bound, of(4, 0, 1, 2, 3), "every merged feature must take one feature of each model"},

@@ -120,11 +120,14 @@ func (g *grower) obstacle(groups []int) string {
 	a := g.s.analyzeGroups(in)
 	for _, k := range groups {
 		n := g.s.Pairing.Nodes[k][0]
+		if why := g.s.layoutsDiffer(a, k); why != "" {
+			return why
+		}
 		if at, axis, sp := pinnedOutput(a, n); sp != nil && !g.t.identical[k] {
 			return fmt.Sprintf("axis %d of %q would be pinned: %s", axis, at, sp.Reasons())
 		}
 		for slot, name := range n.GetInput() {
-			if g.s.param(0, n, slot) != nil && !hasRole(a.Roles(0, name)) && !g.equalConstant(name) {
+			if g.s.param(0, n, slot) != nil && !hasRole(a.Roles(0, name)) && !g.equalConstant(name) && !g.s.onlyWidths(a, k, slot) {
 				return fmt.Sprintf("constant %q differs between the models: %s", name, g.s.showConstants(name))
 			}
 		}

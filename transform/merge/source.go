@@ -34,8 +34,34 @@ type Sources struct {
 	flops func() []map[*onnx.Node]int64
 }
 
-// NewSources pairs and analyses canonical models.
+// NewSources pairs and analyses canonical models. Where they do not correspond to the end, nodes of other widths are
+// paired too; that pairing is taken if more can be shared by it.
 func NewSources(models []*Source, o pair.Options) (*Sources, error) {
+	s, err := newSources(models, o)
+	if err != nil || s.Base().Pairing.First == nil || len(models) < 2 {
+		return s, err
+	}
+	o.AnyWidth = true
+	any, err := newSources(models, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(any.Base().Pairing.Nodes) > len(s.Base().Pairing.Nodes) && any.sharable() > s.sharable() {
+		return any, nil
+	}
+	return s, nil
+}
+
+// sharable is the number of nodes that the largest trunk of the models holds.
+func (s *Sources) sharable() int {
+	t, err := FindTrunk(s, Cut{})
+	if err != nil {
+		return 0
+	}
+	return len(t.Common(s))
+}
+
+func newSources(models []*Source, o pair.Options) (*Sources, error) {
 	graphs := make([]*onnx.Index, len(models))
 	for i, m := range models {
 		graphs[i] = m.Index

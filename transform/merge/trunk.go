@@ -134,7 +134,7 @@ func (s *Sources) equalParam(name string) bool {
 			return false
 		}
 		other, err := onnx.TensorOf(p)
-		if err != nil || !bytes.Equal(first.Raw, other.Raw) {
+		if err != nil || !slices.Equal(first.Dims, other.Dims) || !bytes.Equal(first.Raw, other.Raw) {
 			return false
 		}
 	}
@@ -210,7 +210,7 @@ func (t *Trunk) list(s *Sources) {
 	t.Analysis.Spaces = slices.DeleteFunc(t.Analysis.Spaces, func(sp *space.Space) bool { return sp.Mode == space.Pinned })
 	t.Identical = map[*space.Space]bool{}
 	for _, sp := range t.Analysis.Spaces {
-		t.Identical[sp] = !t.distinct
+		t.Identical[sp] = !t.distinct && sp.Even()
 	}
 	t.Exact = true
 	for _, k := range t.Groups {

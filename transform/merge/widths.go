@@ -41,11 +41,14 @@ func (b *builder) isShapeArithmetic(n *onnx.Node) bool {
 	return true
 }
 
-// widthChanges reports whether the merge changes the size of an axis of a trunk value.
+// widthChanges reports whether the merge gives an axis of a trunk value another size than it has in some model.
 func (b *builder) widthChanges(value string) bool {
 	for k, l := range b.t.Analysis.Layouts(0, value) {
-		if !l.Aligned() && b.mergedSize(l) != b.sizeOf(0, value, k) {
-			return true
+		for i := range b.s.Models {
+			mine, _ := b.s.Pairing.Value(0, i, value)
+			if !l.Aligned() && b.mergedSize(l) != b.sizeOf(i, mine, k) {
+				return true
+			}
 		}
 	}
 	return false

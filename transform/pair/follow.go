@@ -18,7 +18,7 @@ const horizon = 16
 // follows gives each node hashes of what follows it: entry d describes the operators up to d steps behind
 // it. It only breaks ties between parallel branches of one form. There are several depths because models
 // whose heads differ have no two nodes with the same whole continuation: the deepest agreement counts.
-func follows(ix *onnx.Index) map[*onnx.Node]*[horizon]sig {
+func follows(ix *onnx.Index, form func(*onnx.Index, *onnx.Node) sig) map[*onnx.Node]*[horizon]sig {
 	out := make(map[*onnx.Node]*[horizon]sig, len(ix.Order))
 	for _, n := range ix.Order {
 		out[n] = &[horizon]sig{form(ix, n)}
@@ -59,16 +59,24 @@ func readers(ix *onnx.Index, n *onnx.Node, of func(*onnx.Node) sig) []sig {
 }
 
 // form hashes what alike compares: operator, attributes and the shapes of parameters.
-func form(ix *onnx.Index, n *onnx.Node) sig {
+func form(ix *onnx.Index, n *onnx.Node) sig { return formWith(ix, n, 0) }
+
+// looseForm hashes what alike compares where widths may differ: neither axes 0 and 1 nor groups.
+func looseForm(ix *onnx.Index, n *onnx.Node) sig { return formWith(ix, n, 2) }
+
+// formWith leaves out the sizes of the first axes of parameters, so many.
+func formWith(ix *onnx.Index, n *onnx.Node, from int) sig {
 	var parts []string
 	for _, a := range n.GetAttribute() {
-		parts = append(parts, a.GetName()+"="+showAttribute(a))
+		if from == 0 || a.GetName() != "group" || a.GetI() < 2 {
+			parts = append(parts, a.GetName()+"="+showAttribute(a))
+		}
 	}
 	slices.Sort(parts)
 	parts = append(parts, n.GetDomain(), n.GetOpType())
 	for slot, in := range n.GetInput() {
 		if t := ix.Initializer(in); t != nil {
-			parts = append(parts, fmt.Sprint(slot, t.GetDims()))
+			parts = append(parts, fmt.Sprint(slot, len(t.GetDims()), t.GetDims()[min(from, len(t.GetDims())):]))
 		}
 	}
 	h := fnv.New64a()
@@ -87,9 +95,19 @@ func mix(h sig, more ...sig) sig {
 	return h
 }
 
+// likelier reports whether n, of model i, is followed by what follows a for longer than m is: widths included, else
+// without them.
+func (p *Pairing) likelier(a, n, m *onnx.Node, i int) bool {
+	x, y := agreement(p.back, a, n, i), agreement(p.back, a, m, i)
+	if x != y || p.loose == nil {
+		return x > y
+	}
+	return agreement(p.loose, a, n, i) > agreement(p.loose, a, m, i)
+}
+
 // agreement is for how many steps a and n are followed by the same.
-func (p *Pairing) agreement(a, n *onnx.Node, i int) int {
-	x, y := p.back[0][a], p.back[i][n]
+func agreement(back []map[*onnx.Node]*[horizon]sig, a, n *onnx.Node, i int) int {
+	x, y := back[0][a], back[i][n]
 	d := 0
 	for d < horizon && x[d] == y[d] {
 		d++

@@ -30,6 +30,7 @@ type Pairing struct {
 	names [][]string                     // number → name in each model
 	group map[*onnx.Node]int             // node of any model → index into Nodes
 	back  []map[*onnx.Node]*[horizon]sig // model → node → what follows it
+	loose []map[*onnx.Node]*[horizon]sig // the same without widths, where these may differ
 
 	anyWidth bool
 }
@@ -63,7 +64,10 @@ func Find(graphs []*onnx.Index, o Options) (*Pairing, error) {
 		return nil, err
 	}
 	for _, ix := range graphs {
-		p.back = append(p.back, follows(ix))
+		p.back = append(p.back, follows(ix, form))
+		if p.anyWidth {
+			p.loose = append(p.loose, follows(ix, looseForm))
+		}
 	}
 	for _, a := range graphs[0].Order {
 		nodes, why := p.counterparts(a)
@@ -80,6 +84,9 @@ func Find(graphs []*onnx.Index, o Options) (*Pairing, error) {
 	}
 	return p, nil
 }
+
+// AnyWidth reports whether nodes of other widths may correspond.
+func (p *Pairing) AnyWidth() bool { return p.anyWidth }
 
 // Of returns the index of n's group in Nodes, and whether n has counterparts.
 func (p *Pairing) Of(n *onnx.Node) (int, bool) {
@@ -168,7 +175,7 @@ func (p *Pairing) counterpart(a *onnx.Node, i int) (*onnx.Node, string) {
 	}
 	best := found[0]
 	for _, n := range found[1:] {
-		if p.agreement(a, n, i) > p.agreement(a, best, i) {
+		if p.likelier(a, n, best, i) {
 			best = n
 		}
 	}

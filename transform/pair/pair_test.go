@@ -283,6 +283,31 @@ func TestBranchesToldApartByConcat(t *testing.T) {
 	checkGroups(t, p, "a=a", "b=b", "r=r", "s=s", "c=c")
 }
 
+// The same where widths may differ: sizes tell nothing then, what follows does.
+func TestBranchesOfOtherWidths(t *testing.T) {
+	text := `
+		input x f32[N,3,8,8]
+		u = init f32[ONE,3,1,1] random(1)
+		v = init f32[TWO,3,1,1] random(2)
+		FIRST
+		r = Relu(a)
+		s = Relu(b)
+		c = Concat(r, s) {axis=1}
+		wf = init f32[5,BOTH,1,1] random(5)
+		y = Conv(c, wf)
+		output y
+	`
+	a, b := "a = Conv(x, u)", "b = Conv(x, v)"
+	one := strings.NewReplacer("FIRST", a+"\n"+b, "ONE", "2", "TWO", "4", "BOTH", "6").Replace(text)
+	two := strings.NewReplacer("FIRST", b+"\n"+a, "ONE", "8", "TWO", "3", "BOTH", "11").Replace(text)
+	p := find(t, Options{AnyWidth: true}, one, two)
+	checkGroups(t, p, "a=a", "b=b", "r=r", "s=s", "c=c", "y=y")
+	p = find(t, Options{}, one, two)
+	if want := "shape [2 3 1 1] against [3 3 1 1]"; len(p.Nodes) > 0 || !strings.Contains(p.First.Why, want) {
+		t.Errorf("paired %q, first difference %v, want %q", groups(p), p.First, want)
+	}
+}
+
 func TestUnusedOutputsWithoutNames(t *testing.T) {
 	text := "input x f32[N,4,8]\na, _, b = Split(x) {axis=1}\nc, _, d = Split(x) {axis=2}\ne = Relu(a)\nf = Relu(d)\noutput e\noutput f"
 	named := strings.Replace(text, "a, _, b", "a, q, b", 1)

@@ -1,6 +1,8 @@
 package space
 
 import (
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/shape"
 	"github.com/onnx-zip/onnx-zip/transform/pair"
@@ -32,6 +34,9 @@ func Analyze(inputs []Input, p *pair.Pairing, o Options) *Analysis {
 	for i := range inputs {
 		a.model(i)
 	}
+	for i := 1; i < len(inputs) && p != nil; i++ {
+		a.tieModel(i)
+	}
 	return a.result()
 }
 
@@ -48,7 +53,7 @@ type analyzer struct {
 	groups  map[*headGroup]int
 }
 
-// model runs the rules over a model's nodes, in topological order, and ties corresponding values.
+// model runs the rules over a model's nodes, in topological order.
 func (a *analyzer) model(i int) {
 	in := a.inputs[i]
 	for _, v := range in.Index.Inputs() {
@@ -61,7 +66,6 @@ func (a *analyzer) model(i int) {
 		}
 		c := &call{a: a, model: i, n: n}
 		c.apply()
-		a.tieModels(c)
 	}
 	if a.opts.Keep != nil {
 		return
@@ -77,11 +81,17 @@ func (a *analyzer) model(i int) {
 	}
 }
 
-// tieModels unites the outputs of a node with those of its counterpart in model 0.
-func (a *analyzer) tieModels(c *call) {
-	if c.model == 0 || a.pairing == nil {
-		return
+// tieModel unites what the nodes of a model read and make with its counterparts in model 0. By then all that cuts
+// features is known in both.
+func (a *analyzer) tieModel(i int) {
+	for _, n := range a.inputs[i].Index.Order {
+		if a.opts.Keep == nil || a.opts.Keep(i, n) {
+			a.tieNode(&call{a: a, model: i, n: n})
+		}
 	}
+}
+
+func (a *analyzer) tieNode(c *call) {
 	for _, out := range c.n.GetOutput() {
 		if other, ok := a.pairing.Value(c.model, 0, out); ok {
 			a.tieValues(c, out, other)
@@ -100,7 +110,7 @@ func (a *analyzer) tieModels(c *call) {
 func (a *analyzer) tieValues(c *call, mine, other string) {
 	x, y := a.vals[c.model][mine], a.vals[0][other]
 	for k := range min(len(x), len(y)) {
-		a.unify(vary(x[k]), vary(y[k]), c.why("differs between the models"))
+		a.tieAxes(vary(x[k]), vary(y[k]), c.model, c.why("differs between the models"))
 	}
 }
 
@@ -126,7 +136,7 @@ func (a *analyzer) result() *Analysis {
 				if !ok || v == "" || out.layouts[i][v] != nil {
 					continue
 				}
-				out.layouts[i][v] = a.export(axes, v, spaces, out)
+				out.layouts[i][v] = a.export(axes, i, v, spaces, out)
 			}
 		}
 	}
@@ -134,7 +144,7 @@ func (a *analyzer) result() *Analysis {
 	return out
 }
 
-func (a *analyzer) export(axes []axis, value string, spaces map[*block]*Space, out *Analysis) []Layout {
+func (a *analyzer) export(axes []axis, model int, value string, spaces map[*block]*Space, out *Analysis) []Layout {
 	layouts := make([]Layout, len(axes))
 	for k, x := range axes {
 		for _, r := range resolve(x) {
@@ -144,29 +154,41 @@ func (a *analyzer) export(axes []axis, value string, spaces map[*block]*Space, o
 			}
 			s := spaces[r.b]
 			if s == nil {
-				s = &Space{ID: len(out.Spaces), Name: value, Dim: r.b.size, Mode: r.b.mode, Why: r.b.why,
-					Constant: r.b.constant, Fixed: r.b.fixed}
-				a.exportHeads(s, r.b)
-				if r.b.aligned != nil && s.Mode != Pinned {
-					s.Mode, s.Aligned, s.Why = Pinned, true, []Reason{*r.b.aligned}
-				}
+				s = a.space(r.b, len(out.Spaces), value)
 				spaces[r.b] = s
 				out.Spaces = append(out.Spaces, s)
 			}
-			layouts[k] = append(layouts[k], segment(s, r))
+			layouts[k] = append(layouts[k], segment(s, r, model))
 		}
 	}
 	return layouts
 }
 
-// segment is a run of a block as others see it.
-func segment(s *Space, r run) Segment {
-	seg := Segment{Space: s, Size: r.positions(), Inner: r.inner, Part: r.part}
+// space is a block as others see it.
+func (a *analyzer) space(b *block, id int, name string) *Space {
+	dims := slices.Clone(b.sizes)
+	for i := range dims {
+		if dims[i] == 0 {
+			dims[i] = b.size
+		}
+	}
+	s := &Space{ID: id, Name: name, Dim: b.size, Dims: dims, Mode: b.mode, Why: b.why, Constant: b.constant, Fixed: b.fixed}
+	a.exportHeads(s, b)
+	if b.aligned != nil && s.Mode != Pinned {
+		s.Mode, s.Aligned, s.Why = Pinned, true, []Reason{*b.aligned}
+	}
+	pinUneven(s)
+	return s
+}
+
+// segment is a run of a model's block as others see it.
+func segment(s *Space, r run, model int) Segment {
+	seg := Segment{Space: s, Size: r.positionsIn(model), Inner: r.inner, Part: r.part}
 	switch r.part {
 	case HeadPart:
 		seg.Inner *= r.b.unit()
 	case RepeatedPart:
-		seg.Stretch = r.b.partSize(InsidePart)
+		seg.Stretch = r.b.sizes[model] / r.b.heads.count
 	}
 	return seg
 }

@@ -168,10 +168,10 @@ func positions(x axis) []feature {
 // the other does, or what is there is pinned, at all axes of all earlier ties too.
 func TestUnify(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a := &analyzer{}
+		a := &analyzer{inputs: make([]Input, 1)}
 		blocks := make([]*block, rapid.IntRange(1, 4).Draw(t, "blocks"))
 		for i := range blocks {
-			blocks[i] = a.newBlock(rapid.IntRange(1, 6).Draw(t, "size"))
+			blocks[i] = a.newBlock(0, rapid.IntRange(1, 6).Draw(t, "size"))
 		}
 		draw := func(n int) axis {
 			var x axis
@@ -237,8 +237,8 @@ func TestTextOfModesAndReasons(t *testing.T) {
 
 // A layout of many runs must not take quadratic time: NHWC features behind a large flatten.
 func TestManyRuns(t *testing.T) {
-	a := &analyzer{}
-	x, y := a.newBlock(4), a.newBlock(4)
+	a := &analyzer{inputs: make([]Input, 1)}
+	x, y := a.newBlock(0, 4), a.newBlock(0, 4)
 	long, ok := product([]axis{aligned(maxCopies), {{b: x, inner: 1}}})
 	other, ok2 := product([]axis{aligned(maxCopies), {{b: y, inner: 1}}})
 	if !ok || !ok2 {

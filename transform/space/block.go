@@ -1,14 +1,18 @@
 package space
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // block is a run of features, a node of two structures at once: a union-find forest (parent) of runs
 // that turned out to be the same, and a tree of cuts (parts) of runs that an operator cut in two.
 type block struct {
 	parent   *block
 	parts    []*block
-	each     int // positions that each feature of the parts has here; 0 is one
-	size     int // -1: unknown, pinned then
+	each     int   // positions that each feature of the parts has here; 0 is one
+	size     int   // -1: unknown, pinned then; of a block that models share, the first one's
+	sizes    []int // by model, 0 in those that do not have it
 	mode     Mode
 	why      []Reason
 	constant bool
@@ -156,7 +160,7 @@ func (b *block) restrict(m Mode, why Reason) {
 	}
 }
 
-// union makes two blocks of one size the same.
+// union makes two blocks the same. In one model they have one size.
 func union(x, y *block) {
 	x, y = x.find(), y.find()
 	if x == y {
@@ -168,6 +172,14 @@ func union(x, y *block) {
 	y.parent = x
 	for _, w := range y.why {
 		x.restrict(y.mode, w)
+	}
+	for i, n := range y.sizes {
+		switch {
+		case x.sizes[i] == 0:
+			x.sizes[i] = n
+		case n != 0 && n != x.sizes[i]:
+			x.restrict(Pinned, Reason{Text: fmt.Sprintf("is tied to %d features of model %d, and to %d", x.sizes[i], i+1, n)})
+		}
 	}
 	x.constant = x.constant && y.constant
 	if x.fixed == "" {
@@ -185,16 +197,23 @@ func (a *analyzer) cut(b *block, k int) {
 		b.restrict(Pinned, Reason{Text: "is divided into heads, and cut elsewhere too"})
 		b.heads.group.find().fixed = true // the parts stay, and are in no group
 	}
-	left, right := a.newBlock(k), a.newBlock(b.size-k)
+	left, right := a.newBlock(0, k), a.newBlock(0, b.size-k)
 	for _, p := range []*block{left, right} {
+		p.sizes = make([]int, len(b.sizes))
+		for i, n := range b.sizes {
+			if n != 0 {
+				p.sizes[i] = p.size
+			}
+		}
 		p.mode, p.why, p.constant, p.fixed, p.aligned = b.mode, b.why, b.constant, b.fixed, b.aligned
 		p.why = append([]Reason(nil), b.why...)
 	}
 	b.parts = []*block{left, right}
 }
 
-func (a *analyzer) newBlock(size int) *block {
-	b := &block{size: size, id: a.blocks}
+func (a *analyzer) newBlock(model, size int) *block {
+	b := &block{size: size, sizes: make([]int, len(a.inputs)), id: a.blocks}
+	b.sizes[model] = size
 	a.blocks++
 	return b
 }

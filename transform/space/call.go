@@ -234,11 +234,11 @@ func (c *call) fresh(size int) axis {
 	if size < 0 {
 		return axis{{b: c.pinnedBlock(size, "makes an axis of unknown size"), inner: 1}}
 	}
-	return axis{{b: c.a.newBlock(size), inner: 1}}
+	return axis{{b: c.a.newBlock(c.model, size), inner: 1}}
 }
 
 func (c *call) pinnedBlock(size int, text string) *block {
-	b := c.a.newBlock(size)
+	b := c.a.newBlock(c.model, size)
 	b.restrict(Pinned, c.why(text))
 	return b
 }

@@ -69,7 +69,7 @@ func (c *call) padAxis(x axis, before, after int) axis {
 }
 
 func (c *call) constants(n int) axis {
-	b := c.a.newBlock(n)
+	b := c.a.newBlock(c.model, n)
 	b.constant = true
 	return axis{{b: b, inner: 1}}
 }

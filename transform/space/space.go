@@ -44,7 +44,8 @@ func (r Reason) String() string {
 type Space struct {
 	ID       int
 	Name     string // the first value (in model 0's graph order) whose axis holds it
-	Dim      int    // number of features in each model
+	Dim      int    // number of features in the first model that has it
+	Dims     []int  // number of features by model, Dim in models without it; nil: Dim in each
 	Mode     Mode
 	Why      []Reason // what bound it to Mode; empty for zip
 	Constant bool     // channels that an operator fills with a constant (a padded shortcut)
@@ -63,6 +64,38 @@ type Space struct {
 	HeadsFixed bool
 	// InsideFixed says that the features inside a head must keep their order (rotary embeddings).
 	InsideFixed bool
+}
+
+// In is the number of features in a model.
+func (s *Space) In(model int) int {
+	if s.Dims == nil {
+		return s.Dim
+	}
+	return s.Dims[model]
+}
+
+// First numbers a model's first feature where the features of all models are stacked, model after model.
+func (s *Space) First(model int) int {
+	first := 0
+	for i := range model {
+		first += s.In(i)
+	}
+	return first
+}
+
+// Model is the model that a feature of the stack belongs to.
+func (s *Space) Model(feature int) int {
+	model := 0
+	for feature >= s.In(model) {
+		feature -= s.In(model)
+		model++
+	}
+	return model
+}
+
+// Even reports whether all models have as many features there.
+func (s *Space) Even() bool {
+	return !slices.ContainsFunc(s.Dims, func(n int) bool { return n != s.Dim })
 }
 
 // Reasons is Why as one line. What all models say is said once.

@@ -93,7 +93,10 @@ func (a *analyzer) refine(b *block, outer, inner int) bool {
 	if b.parts != nil || b.heads != nil || outer*inner <= 1 || b.size%(outer*inner) != 0 || outer > maxCopies {
 		return false
 	}
-	p := a.newBlock(b.size / (outer * inner))
+	p := a.newBlock(0, b.size/(outer*inner))
+	for i, n := range b.sizes {
+		p.sizes[i] = n / (outer * inner)
+	}
 	p.mode, p.constant, p.fixed, p.aligned = b.mode, b.constant, b.fixed, b.aligned
 	p.why = slices.Clone(b.why)
 	b.parts, b.each = slices.Repeat([]*block{p}, outer), inner
