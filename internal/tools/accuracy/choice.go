@@ -31,39 +31,49 @@ the tasks, means over the seeds. The last column is the mean of both figures ove
 	}
 }
 
-// compared are the families of which every candidate was tried.
+// compared are the families of which at least two candidates were tried.
 func (b *benchmark) compared(families []*family) []*family {
 	var out []*family
 	for _, f := range families {
-		whole := len(f.pairs) > 0
+		tried := 0
 		for _, v := range candidates() {
-			r := b.rowOf(f, v, validFile)
-			whole = whole && (r.measured() || r.refused != "")
+			if b.rowOf(f, v, validFile).measured() {
+				tried++
+			}
 		}
-		if whole {
+		if tried > 1 {
 			out = append(out, f)
 		}
 	}
 	return out
 }
 
+// choiceLine writes a candidate's line, unless no pair was merged that way. Means are of lines without gaps only.
 func (b *benchmark) choiceLine(w io.Writer, ready []*family, v variant) {
 	sum, n := 0.0, 0.0
-	fmt.Fprintf(w, "| %s |", v.name)
+	line := fmt.Sprintf("| %s |", v.name)
 	for _, f := range ready {
 		r := b.rowOf(f, v, validFile)
 		if !r.measured() {
-			fmt.Fprint(w, " – |")
+			line += " – |"
 			continue
 		}
 		joint, own := r.mean(softmax), r.mean(tasks)
-		fmt.Fprintf(w, " %.1f / %.1f |", joint, own)
+		cell := fmt.Sprintf(" %.1f / %.1f", joint, own)
+		if len(r.seeds) < len(f.pairs) {
+			cell += fmt.Sprintf(" (%d of %d seeds)", len(r.seeds), len(f.pairs))
+		}
+		line += cell + " |"
 		sum += (joint + own) / 2
 		n++
 	}
-	if n < float64(len(ready)) {
-		fmt.Fprint(w, " – |\n")
+	switch {
+	case n == 0:
 		return
+	case n < float64(len(ready)):
+		line += " – |"
+	default:
+		line += fmt.Sprintf(" %.2f |", sum/n)
 	}
-	fmt.Fprintf(w, " %.2f |\n", sum/n)
+	fmt.Fprintln(w, line)
 }
