@@ -138,3 +138,17 @@ func (p *Prepared) weights(i int, name string) ([]float64, error) {
 	}
 	return t.Float64s()
 }
+
+// Suit is the default method's settings for these models: where they stem from one checkpoint, features at the same place
+// mean the same, and most spaces are best averaged as they are, so match auto chooses. Other settings, and those of other
+// models, stay as they are.
+func (p *Prepared) Suit(s Settings) (Settings, error) {
+	if s.Method != DefaultMethod || s.Match != presets[DefaultMethod].Match || s.DataFree || len(p.Sources.Models) < 2 {
+		return s, nil
+	}
+	origin, err := p.Origin()
+	if err == nil && origin.Verdict == sameOriginVerdict {
+		s.Match = MatchAuto
+	}
+	return s, err
+}

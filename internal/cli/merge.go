@@ -208,6 +208,11 @@ func (m *merging) prepare(ctx context.Context) error {
 		return err
 	}
 	m.weights = weights
+	if m.f.match == "" {
+		if m.o.Settings, err = m.p.Suit(m.o.Settings); err != nil {
+			return err
+		}
+	}
 	m.noteSettings()
 	if m.o.Rename, err = parseRename(m.f.rename, heads); err != nil {
 		return err
