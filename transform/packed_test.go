@@ -85,7 +85,7 @@ func TestPackedProjections(t *testing.T) {
 		{"of a map", "opset 18\n" + packedMap, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			proveFree(t, onnxtest.Build(t, strings.ReplaceAll(c.model, "PARTS", c.parts)))
+			proveFree(t, onnxtest.Build(t, strings.ReplaceAll(c.model, "PARTS", c.parts)), "y")
 		})
 	}
 }
@@ -184,8 +184,8 @@ const selective = `
 func TestFeaturesOfHeadsAndSpreadChannels(t *testing.T) {
 	relative := strings.ReplaceAll(packedBlock, "PARTS", relativePositions)
 	relative = strings.ReplaceAll(relative, "s = Softmax(e)", "eb = Add(e, heads)\n\ts = Softmax(eb)")
-	t.Run("relative positions", func(t *testing.T) { proveFree(t, onnxtest.Build(t, relative)) })
-	t.Run("channel multiplier", func(t *testing.T) { proveFree(t, onnxtest.Build(t, "opset 18\n"+multiplied)) })
+	t.Run("relative positions", func(t *testing.T) { proveFree(t, onnxtest.Build(t, relative), "y") })
+	t.Run("channel multiplier", func(t *testing.T) { proveFree(t, onnxtest.Build(t, "opset 18\n"+multiplied), "y") })
 	t.Run("split attention", func(t *testing.T) {
 		m := onnxtest.Build(t, "opset 18\n"+selective)
 		for _, s := range prepare(t, m).Sources.Full.Spaces {
@@ -193,6 +193,6 @@ func TestFeaturesOfHeadsAndSpreadChannels(t *testing.T) {
 				t.Errorf("space %q is divided into heads: %s", s.Name, s.Reasons())
 			}
 		}
-		proveFree(t, m)
+		proveFree(t, m, "y")
 	})
 }
