@@ -110,7 +110,7 @@ func TestMergedFilesMergeAgain(t *testing.T) {
 				o.Settings = preset(t, method)
 			}
 			res := mergeAll(t, q, src, o)
-			if trunk := len(res.Trunk.Groups); (trunk > 5) != (pair != "mlp" && method == "full") {
+			if trunk := len(res.Trunk.Groups); (trunk > 5) != (method == "full") {
 				t.Errorf("%s %s: %d nodes are shared", pair, method, trunk)
 			}
 			got := sampled(t, res.Model, src)
