@@ -83,7 +83,7 @@ func newTwinsIn(t fataler, m *onnx.Model, order func(*merge.Trunk) map[*space.Sp
 	orders := order(trunk)
 	w := &twins{p: prepare(t, m, permuted(t, single, trunk, orders))}
 	w.trunk = findTrunk(t, w.p, merge.Cut{})
-	if models := w.p.Sources.Models; len(models[0].Index.Order) != len(models[1].Index.Order) {
+	if models := w.p.Sources.Models; len(models[0].Index.Order) != len(models[1].Index.Order) || len(w.trunk.Groups) > len(trunk.Groups) {
 		w.parted = true
 		return w
 	}
