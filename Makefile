@@ -21,7 +21,7 @@ demo: prerequisites ## merge two models of testdata/models and print what came o
 
 .PHONY: test
 test: prerequisites setup ## all tests
-	$(GO) test ./...
+	$(GO) test -timeout 25m ./...
 
 .PHONY: build
 build: ## ./bin/onnx-zip
