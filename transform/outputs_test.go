@@ -54,9 +54,11 @@ func TestOutputsOnTheWay(t *testing.T) {
 			checkDuplicates(rt, t, m, netFeeds(onnx.Float), seed, randomTolerance)
 		})
 	})
+	// a shuffle of which something inside is handed out has to stay
+	unshuffled := slices.DeleteFunc(slices.Clone(zipSteps), func(s step) bool { return s.name == "shuffled units" })
 	t.Run("full width", func(t *testing.T) {
 		rapid.Check(t, func(rt *rapid.T) {
-			plan, nodes := drawPlan(rt, zipSteps), draw(rt)
+			plan, nodes := drawPlan(rt, unshuffled), draw(rt)
 			rt.Log(describe(plan), nodes)
 			a, b := plan.model(t, style{seed: 1}), plan.model(t, style{seed: 2, classes: 7})
 			without := prepare(rt, a, b)
