@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -49,8 +50,9 @@ func eachNodeTensor(nodes []*Node, f func(*TensorProto) error) error {
 	return nil
 }
 
-// resolveExternal reads every tensor that lies in another file below dir into the model.
-func (m *Model) resolveExternal(dir string) error {
+// resolveExternal reads every tensor that lies in another file below dir into the model. known holds bytes by a tensor's
+// name that are taken, instead of a second copy in memory, where the file has the same.
+func (m *Model) resolveExternal(dir string, known map[string][]byte) error {
 	files := map[string]*os.File{}
 	defer func() {
 		for _, f := range files {
@@ -62,7 +64,7 @@ func (m *Model) resolveExternal(dir string) error {
 			return nil
 		}
 		m.External = true
-		return readExternal(t, dir, files)
+		return readExternal(t, dir, files, known[t.GetName()])
 	}
 	if err := eachTensor(m.Graph(), read); err != nil {
 		return err
@@ -75,8 +77,8 @@ func (m *Model) resolveExternal(dir string) error {
 	return nil
 }
 
-// readExternal replaces t's reference by its bytes (ONNX: docs/ExternalData.md).
-func readExternal(t *TensorProto, dir string, files map[string]*os.File) error {
+// readExternal replaces t's reference by its bytes (ONNX: docs/ExternalData.md), by known where they are equal.
+func readExternal(t *TensorProto, dir string, files map[string]*os.File, known []byte) error {
 	location, offset, length, err := externalRange(t)
 	if err != nil {
 		return err
@@ -95,12 +97,28 @@ func readExternal(t *TensorProto, dir string, files map[string]*os.File) error {
 	if offset > info.Size() || length > info.Size()-offset {
 		return badExternal(t, "%q has %d bytes, the model wants %d from %d on", location, info.Size(), length, offset)
 	}
-	raw := make([]byte, length)
-	if _, err := io.ReadFull(io.NewSectionReader(f, offset, length), raw); err != nil {
-		return badExternal(t, "%q: %v", location, err)
+	raw := known
+	if int64(len(known)) != length || !holds(io.NewSectionReader(f, offset, length), known) {
+		raw = make([]byte, length)
+		if _, err := io.ReadFull(io.NewSectionReader(f, offset, length), raw); err != nil {
+			return badExternal(t, "%q: %v", location, err)
+		}
 	}
 	t.RawData, t.ExternalData, t.DataLocation = raw, nil, nil
 	return nil
+}
+
+// holds reports whether r has exactly these bytes to read.
+func holds(r io.Reader, want []byte) bool {
+	part := make([]byte, min(len(want), 1<<20))
+	for len(want) > 0 {
+		n, err := io.ReadFull(r, part[:min(len(part), len(want))])
+		if err != nil || !bytes.Equal(part[:n], want[:n]) {
+			return false
+		}
+		want = want[n:]
+	}
+	return true
 }
 
 func badExternal(t *TensorProto, format string, args ...any) error {
@@ -172,8 +190,7 @@ func (m *Model) externalize(dir, stem string) (*Model, string, error) {
 	}
 	defer os.Remove(tmp.Name()) // gone after the rename below
 	defer tmp.Close()
-	// The copy shares the large bytes: only messages are cloned, see Shallow.
-	out, hash := m.Shallow(), sha256.New()
+	out, hash := m.Clone(), sha256.New() // the copy shares the large bytes
 	w := io.MultiWriter(tmp, hash)
 	var offset int64
 	var moved []*TensorProto
@@ -209,20 +226,4 @@ func (m *Model) externalize(dir, stem string) (*Model, string, error) {
 
 func entry(key, value string) *KeyValue {
 	return &KeyValue{Key: proto.String(key), Value: proto.String(value)}
-}
-
-// Shallow copies the model but shares the bytes of its initializers, which must not be changed then.
-func (m *Model) Shallow() *Model {
-	inits := m.Proto.Graph.Initializer
-	m.Proto.Graph.Initializer = nil
-	out := m.Clone()
-	m.Proto.Graph.Initializer = inits
-	for _, t := range inits {
-		raw := t.RawData
-		t.RawData = nil
-		c := Clone(t)
-		t.RawData, c.RawData = raw, raw
-		out.Proto.Graph.Initializer = append(out.Proto.Graph.Initializer, c)
-	}
-	return out
 }

@@ -26,9 +26,21 @@ type Model struct {
 // Graph returns the model's main graph.
 func (m *Model) Graph() *Graph { return m.Proto.GetGraph() }
 
-// Clone returns a deep copy.
+// Clone returns a deep copy that shares the raw data of the initializers, as Clone of a tensor does.
 func (m *Model) Clone() *Model {
-	return &Model{Proto: Clone(m.Proto), File: m.File, External: m.External}
+	out := &Model{File: m.File, External: m.External}
+	if m.Graph() == nil {
+		out.Proto = Clone(m.Proto)
+		return out
+	}
+	rest := shallow(m.Proto)
+	rest.Graph = shallow(m.Graph())
+	rest.Graph.Initializer = nil
+	out.Proto = Clone(rest)
+	for _, t := range m.Graph().GetInitializer() {
+		out.Proto.Graph.Initializer = append(out.Proto.Graph.Initializer, cloneTensor(t))
+	}
+	return out
 }
 
 // Opset returns the version of the operator set of a domain ("" is the default one), 0 where not imported.
@@ -63,7 +75,9 @@ func (m *Model) SetMetadata(key, value string) {
 }
 
 // Load reads a model and the external data that it names. Errors are of kind fault.Model and name the file.
-func Load(path string) (*Model, error) {
+func Load(path string) (*Model, error) { return load(path, nil) }
+
+func load(path string, known map[string][]byte) (*Model, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, loadError(path, err)
@@ -72,7 +86,7 @@ func Load(path string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.resolveExternal(filepath.Dir(path)); err != nil {
+	if err := m.resolveExternal(filepath.Dir(path), known); err != nil {
 		return nil, fault.As(err).InFile(path)
 	}
 	return m, nil
@@ -135,20 +149,21 @@ func startsLikeModel(data []byte) bool {
 }
 
 // Marshal returns the model's bytes: the same bytes for the same model, always.
-func (m *Model) Marshal() ([]byte, error) {
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m.Proto)
+func (m *Model) Marshal() ([]byte, error) { return marshal(m.Proto, m.File) }
+
+func marshal(m proto.Message, file string) ([]byte, error) {
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
-		return nil, fault.Wrap(fault.Internal, "marshal", err, "the model cannot be written").InFile(m.File)
+		return nil, fault.Wrap(fault.Internal, "marshal", err, "the model cannot be written").InFile(file)
 	}
 	return data, nil
 }
 
 // Hash is the SHA-256 of the model's bytes, in hexadecimal.
 func (m *Model) Hash() (string, error) {
-	data, err := m.Marshal()
-	if err != nil {
+	sum := sha256.New()
+	if err := m.encode(sum); err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:]), nil
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -28,6 +29,7 @@ type Staged struct {
 	data        string // the data file's path, "" where there is none
 	dataIsNew   bool
 	force       bool
+	weights     map[string][]byte // what was staged
 }
 
 // CheckOutput refuses an output path before any work is done: one that exists (without force), or
@@ -76,7 +78,10 @@ func Stage(m *Model, path string, o SaveOptions) (*Staged, error) {
 	if err := CheckOutput(path, o.Force); err != nil {
 		return nil, err
 	}
-	s := &Staged{final: path, force: o.Force}
+	s := &Staged{final: path, force: o.Force, weights: map[string][]byte{}}
+	for _, t := range m.Graph().GetInitializer() {
+		s.weights[t.GetName()] = t.GetRawData()
+	}
 	dir := filepath.Dir(path)
 	if o.External || m.bytes() > maxInline {
 		stem := strings.TrimSuffix(filepath.Base(path), ".onnx")
@@ -86,18 +91,13 @@ func Stage(m *Model, path string, o SaveOptions) (*Staged, error) {
 		}
 		m, s.data, s.dataIsNew = out, filepath.Join(dir, name), true
 	}
-	data, err := m.Marshal()
-	if err != nil {
-		s.Discard()
-		return nil, err
-	}
 	tmp, err := os.CreateTemp(dir, ".onnx-zip-*.onnx.tmp")
 	if err != nil {
 		s.Discard()
 		return nil, outputError(path, err)
 	}
 	s.temp = tmp.Name()
-	if _, err = tmp.Write(data); err == nil {
+	if err = m.encode(tmp); err == nil {
 		err = tmp.Sync()
 	}
 	if cerr := tmp.Close(); err == nil {
@@ -108,6 +108,10 @@ func Stage(m *Model, path string, o SaveOptions) (*Staged, error) {
 	}
 	if err != nil {
 		s.Discard()
+		var f *fault.Error
+		if errors.As(err, &f) { // the model is to blame, not the file
+			return nil, err
+		}
 		return nil, outputError(path, err)
 	}
 	return s, nil
@@ -124,6 +128,21 @@ func (m *Model) bytes() int64 {
 
 // Path is the temporary file, to be loaded and verified.
 func (s *Staged) Path() string { return s.temp }
+
+// Load reads what was staged back, like the function Load. Weights whose bytes the file has as they were staged share them:
+// verifying a model takes no memory for a second copy of it.
+func (s *Staged) Load() (*Model, error) {
+	m, err := load(s.temp, s.weights)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range m.Graph().GetInitializer() {
+		if known := s.weights[t.GetName()]; t.RawData != nil && bytes.Equal(t.RawData, known) {
+			t.RawData = known
+		}
+	}
+	return m, nil
+}
 
 // Commit gives the file its final name and removes the data file of a model that it replaces.
 func (s *Staged) Commit() error {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"google.golang.org/protobuf/proto"
@@ -77,6 +78,16 @@ func mustFit(n int, t *Tensor) {
 	}
 }
 
+// PutFloat64s writes v over the elements from one on, each rounded once, to nearest even. It panics where they do not fit
+// or the tensor is of no floating type.
+func (t *Tensor) PutFloat64s(from int, v []float64) {
+	put, size := floatPutters[t.DType], t.DType.Size()
+	raw := t.Raw[from*size : (from+len(v))*size]
+	for i, x := range v {
+		put(raw[size*i:], x)
+	}
+}
+
 var floatPutters = map[DType]func([]byte, float64){
 	Float:    func(b []byte, x float64) { binary.LittleEndian.PutUint32(b, math.Float32bits(float32(x))) },
 	Double:   func(b []byte, x float64) { binary.LittleEndian.PutUint64(b, math.Float64bits(x)) },
@@ -86,19 +97,34 @@ var floatPutters = map[DType]func([]byte, float64){
 
 // Float64s returns the elements as float64, whatever the type. int64 and uint64 beyond 2^53 round.
 func (t *Tensor) Float64s() ([]float64, error) {
+	if len(t.Raw) != t.Len()*t.DType.Size() { // before anything is allocated for dims that nothing fills
+		return t.AppendFloat64s(nil)
+	}
+	return t.AppendFloat64s(make([]float64, 0, t.Len()))
+}
+
+// AppendFloat64s appends what Float64s returns to v, so that its memory can be used again.
+func (t *Tensor) AppendFloat64s(v []float64) ([]float64, error) {
 	get, ok := floatGetters[t.DType]
 	if !ok {
 		return nil, fault.New(fault.Unsupported, "tensor_type", "cannot compute with elements of type %v", t.DType)
 	}
 	size := t.DType.Size()
-	out := make([]float64, t.Len())
-	if len(t.Raw) != len(out)*size {
+	if len(t.Raw) != t.Len()*size {
 		return nil, fault.New(fault.Model, "tensor_size", "%d bytes for dims %v of %v", len(t.Raw), t.Dims, t.DType)
 	}
+	v = slices.Grow(v, t.Len())
+	out := v[len(v) : len(v)+t.Len()]
 	for i := range out {
 		out[i] = get(t.Raw[size*i:])
 	}
-	return out, nil
+	return v[:len(v)+len(out)], nil
+}
+
+// Part is the elements of t from one on, as a vector that shares t's bytes. It panics where t has fewer.
+func (t *Tensor) Part(from, n int) *Tensor {
+	size := t.DType.Size()
+	return &Tensor{DType: t.DType, Dims: []int64{int64(n)}, Raw: t.Raw[from*size : (from+n)*size]}
 }
 
 var floatGetters = map[DType]func([]byte) float64{

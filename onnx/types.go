@@ -3,6 +3,7 @@ package onnx
 import (
 	"github.com/onnx-zip/onnx-zip/onnx/internal/onnxpb"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // The messages of the file format. They are the truth: every other structure of this package is an
@@ -143,8 +144,37 @@ func TensorType(v *ValueInfo) (dtype DType, dims []Dim, ok bool) {
 	return DType(t.GetElemType()), dims, true
 }
 
-// Clone returns a deep copy of any message of the format.
-func Clone[M proto.Message](m M) M { return proto.Clone(m).(M) }
+// Clone returns a deep copy of any message of the format. A tensor's copy shares its raw data: weights are most of a
+// model's size, and nothing writes to raw data that lies in a message; who changes a weight puts other bytes there.
+func Clone[M proto.Message](m M) M {
+	if t, ok := any(m).(*TensorProto); ok {
+		return any(cloneTensor(t)).(M)
+	}
+	return proto.Clone(m).(M)
+}
+
+func cloneTensor(t *TensorProto) *TensorProto {
+	if t == nil {
+		return nil
+	}
+	rest := shallow(t)
+	rest.RawData = nil
+	c := proto.Clone(rest).(*TensorProto)
+	c.RawData = t.RawData
+	return c
+}
+
+// shallow copies a message without what it refers to.
+func shallow[M proto.Message](m M) M {
+	from := m.ProtoReflect()
+	to := from.New()
+	from.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		to.Set(field, v)
+		return true
+	})
+	to.SetUnknown(from.GetUnknown())
+	return to.Interface().(M)
+}
 
 // Equal reports whether two messages hold the same fields.
 func Equal(a, b proto.Message) bool { return proto.Equal(a, b) }

@@ -158,7 +158,7 @@ func redeclare(m *onnx.Model, dims map[string][]onnx.Dim) (*onnx.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := m.Shallow()
+	c := m.Clone()
 	for _, v := range c.Graph().GetInput() {
 		if d := dims[v.GetName()]; d != nil {
 			dtype, _, _ := onnx.TensorType(v)
@@ -312,7 +312,7 @@ func Resampled(m, now *onnx.Model) *onnx.Model {
 		}
 		scales[k] = float32(to[k].Size) / float32(is[k].Size)
 	}
-	c := m.Shallow()
+	c := m.Clone()
 	g := c.Graph()
 	name := in.GetName()
 	scaled, roi, by := "resampled/"+name, "resampled/roi", "resampled/scales"

@@ -103,7 +103,7 @@ func (d dot) cosine() float64 {
 // compareWeights compares a parameter of the first model with all others'. Only contracting weights count for
 // the cosine: biases and scales are alike in any two networks.
 func (p *Prepared) compareWeights(name string, counts bool) (d dot, same bool, n int, err error) {
-	x, err := p.weights(0, name)
+	x, err := onnx.TensorOf(p.Sources.Weight(0, name))
 	if err != nil {
 		return d, false, 0, err
 	}
@@ -111,32 +111,49 @@ func (p *Prepared) compareWeights(name string, counts bool) (d dot, same bool, n
 	for i := 1; i < len(p.Sources.Models); i++ {
 		other, ok := p.Sources.Pairing.Value(0, i, name)
 		if !ok {
-			return d, false, len(x), nil
+			return d, false, x.Len(), nil
 		}
-		y, err := p.weights(i, other)
+		y, err := onnx.TensorOf(p.Sources.Weight(i, other))
 		if err != nil {
 			return d, false, 0, err
 		}
-		if len(x) != len(y) { // other widths: no index of one is one of the other
+		if x.Len() != y.Len() { // other widths: no index of one is one of the other
 			same = false
 			continue
 		}
+		equal, err := d.addTensors(x, y, counts)
+		if err != nil {
+			return d, false, 0, err
+		}
+		same = same && equal
+	}
+	return d, same, x.Len(), nil
+}
+
+// comparedAtOnce is how many elements of two tensors are compared at a time: whole ones in float64 may need more memory
+// than the models.
+const comparedAtOnce = 1 << 16
+
+// addTensors adds two tensors of one length, where they count, and reports whether they are equal.
+func (d *dot) addTensors(a, b *onnx.Tensor, counts bool) (equal bool, err error) {
+	equal = true
+	var x, y []float64
+	for from := 0; from < a.Len(); from += comparedAtOnce {
+		n := min(comparedAtOnce, a.Len()-from)
+		if x, err = a.Part(from, n).AppendFloat64s(x[:0]); err != nil {
+			return false, err
+		}
+		if y, err = b.Part(from, n).AppendFloat64s(y[:0]); err != nil {
+			return false, err
+		}
 		for k := range x {
-			same = same && x[k] == y[k]
+			equal = equal && x[k] == y[k]
 			if counts {
 				d.xy, d.xx, d.yy = d.xy+x[k]*y[k], d.xx+x[k]*x[k], d.yy+y[k]*y[k]
 			}
 		}
 	}
-	return d, same, len(x), nil
-}
-
-func (p *Prepared) weights(i int, name string) ([]float64, error) {
-	t, err := onnx.TensorOf(p.Sources.Weight(i, name))
-	if err != nil {
-		return nil, err
-	}
-	return t.Float64s()
+	return equal, nil
 }
 
 // Suit is the default method's settings for these models: where they stem from one checkpoint, features at the same place

@@ -220,7 +220,7 @@ func (m *merging) nameHeldOut(held data.Source) error {
 
 // loadStaged reads the file that was written back, under its final name for messages.
 func loadStaged(s *onnx.Staged, name string) (*onnx.Model, error) {
-	m, err := onnx.Load(s.Path())
+	m, err := s.Load()
 	if err != nil {
 		return nil, err
 	}

@@ -264,6 +264,17 @@ func (m axisMap) identity() bool {
 // scatter adds the tensor v of the given dims along one axis into positions m.to of an axis of m.width,
 // each weighted by m.coef where weighted. It returns the new values and dims.
 func (m axisMap) scatter(v []float64, dims []int64, axis int, weighted bool) ([]float64, []int64) {
+	size := m.width
+	for k, d := range dims {
+		if k != axis {
+			size *= int(d)
+		}
+	}
+	return m.scatterInto(make([]float64, size), v, dims, axis, weighted)
+}
+
+// scatterInto is scatter into zeros.
+func (m axisMap) scatterInto(out, v []float64, dims []int64, axis int, weighted bool) ([]float64, []int64) {
 	outer, inner := 1, 1
 	for _, d := range dims[:axis] {
 		outer *= int(d)
@@ -272,7 +283,6 @@ func (m axisMap) scatter(v []float64, dims []int64, axis int, weighted bool) ([]
 		inner *= int(d)
 	}
 	n := len(m.to)
-	out := make([]float64, outer*m.width*inner)
 	for o := range outer {
 		for p := range n {
 			src := v[(o*n+p)*inner : (o*n+p+1)*inner]

@@ -21,28 +21,38 @@ func mergeParam(s *Sources, t *Trunk, as Assignments, name string) (*onnx.Tensor
 	if !first.DType.IsFloat() {
 		return nil, fault.New(fault.Unsupported, "parameter_type", "weights of type %v cannot be merged", first.DType).AtValue(name)
 	}
-	var sum []float64
-	var dims []int64
+	var models []*contribution
 	for i := range s.Models {
-		other := s.counterpart(i, name)
-		p, err := onnx.TensorOf(s.Models[i].Index.Initializer(other))
+		c, err := contributionOf(s, t, as, i, s.counterpart(i, name))
 		if err != nil {
 			return nil, err
 		}
-		v, err := p.Float64s()
-		if err != nil {
-			return nil, err
-		}
-		v, d := as.mergeModel(v, p.Dims, t.Analysis.Layouts(i, other), t.Analysis.Roles(i, other), i, len(s.Models))
-		if sum == nil {
-			sum, dims = append([]float64(nil), v...), d
-			continue
-		}
-		for k := range sum {
-			sum[k] += v[k]
-		}
+		models = append(models, c)
 	}
-	return onnx.FromFloat64(first.DType, sum, dims...), nil
+	out := onnx.NewTensor(first.DType, models[0].mergedDims()...)
+	rows, inner := 1, out.Len()
+	if len(out.Dims) > 0 {
+		rows, inner = int(out.Dims[0]), int(product(out.Dims[1:]))
+	}
+	step := max(slabSize/max(inner, 1), 1)
+	for r := 0; r < rows; r += step {
+		var sum []float64
+		for _, c := range models {
+			v, err := c.rows(r, min(r+step, rows))
+			if err != nil {
+				return nil, err
+			}
+			if sum == nil {
+				sum = v
+				continue
+			}
+			for k := range sum {
+				sum[k] += v[k]
+			}
+		}
+		out.PutFloat64s(r*inner, sum)
+	}
+	return out, nil
 }
 
 // onesParam is a tensor of ones of mergeParam's type and dims.
@@ -64,19 +74,4 @@ func onesParam(s *Sources, t *Trunk, as Assignments, name string) (*onnx.Tensor,
 		size *= int(d)
 	}
 	return onnx.FromFloat64(first.DType, slices.Repeat([]float64{1}, size), dims...), nil
-}
-
-// mergeModel is M_i·W_i·U_i: model i's part of a merged parameter, and its dims.
-func (as Assignments) mergeModel(v []float64, dims []int64, layouts []space.Layout, roles []space.Role, model, models int) ([]float64, []int64) {
-	if len(layouts) > 1 && len(layouts[1]) == 1 && layouts[1][0].Part == space.GroupPart {
-		v = as.insideGroups(v, dims, layouts[1][0], model, models, roles[1] == space.Out) // before axis 0 moves the groups
-		roles = slices.Clone(roles)
-		roles[1] = space.None
-	}
-	for axis, role := range roles {
-		if role != space.None {
-			v, dims = as.mapAxis(layouts[axis], model, models, int(dims[axis])).scatter(v, dims, axis, role == space.Out)
-		}
-	}
-	return v, dims
 }

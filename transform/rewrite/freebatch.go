@@ -25,7 +25,7 @@ func FreeBatch(m *onnx.Model, symbol string) (free *onnx.Model, rewritten []stri
 	if err != nil {
 		return nil, nil, err
 	}
-	c := m.Shallow()
+	c := m.Clone()
 	ix, err := onnx.NewIndex(c.Graph())
 	if err != nil {
 		return nil, nil, err

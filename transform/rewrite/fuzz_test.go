@@ -91,8 +91,10 @@ func damage(g *onnx.Graph, r *rand.Rand) {
 			*p.DataType = int32(r.IntN(20))
 		}
 	case 7: // other contents
-		if raw := g.Initializer[r.IntN(len(g.Initializer))].RawData; len(raw) > 0 {
+		w := g.Initializer[r.IntN(len(g.Initializer))]
+		if raw := append([]byte(nil), w.RawData...); len(raw) > 0 { // clones share them
 			raw[r.IntN(len(raw))] = byte(r.IntN(256))
+			w.RawData = raw
 		}
 	case 8: // another graph output
 		if len(other.Output) > 0 {
