@@ -34,7 +34,7 @@ func uneven(trunk *merge.Trunk) int {
 // anywhere are steps that can be shared whatever the widths: the others take places among the features.
 func anywhere() []step {
 	return slices.DeleteFunc(slices.Clone(zipSteps), func(s step) bool {
-		return slices.Contains([]string{"gated unit", "slice", "shuffle", "skip over a bottleneck"}, s.name)
+		return slices.Contains([]string{"gated unit", "slice", "shuffle", "shuffled units", "skip over a bottleneck"}, s.name)
 	})
 }
 
