@@ -109,6 +109,9 @@ func (p *pair) merge(ctx context.Context, method, refit, until string) (*transfo
 	if err != nil {
 		return nil, err
 	}
+	if s, err = p.prepared.Suit(s); err != nil {
+		return nil, err
+	}
 	if refit != "" {
 		s.Refit = refit
 	}
