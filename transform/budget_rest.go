@@ -22,7 +22,7 @@ func (p *Prepared) spendRest(t *merge.Trunk, widths map[*space.Space]int, fits f
 	room := map[*space.Space]int{} // the widest that each may become
 	for _, sp := range t.Analysis.Spaces {
 		if anyWidth(sp) {
-			room[sp] = min(int(math.Ceil(restFactor*float64(widths[sp]))), sp.Dim*len(p.Sources.Models))
+			room[sp] = min(int(math.Ceil(restFactor*float64(widths[sp]))), sp.First(len(p.Sources.Models)))
 		}
 	}
 	for {
@@ -31,7 +31,7 @@ func (p *Prepared) spendRest(t *merge.Trunk, widths map[*space.Space]int, fits f
 			return nil
 		}
 		before := widths[sp]
-		widths[sp] = min(before+max(sp.Dim/restSteps, 1), room[sp])
+		widths[sp] = min(before+max(meanWidth(sp)/restSteps, 1), room[sp])
 		ok, err := fits(widths)
 		if err != nil {
 			return err
@@ -49,7 +49,7 @@ func narrowest(t *merge.Trunk, widths, room map[*space.Space]int) *space.Space {
 		if widths[sp] >= room[sp] {
 			continue // 0 where it may not change
 		}
-		if best == nil || widths[sp]*best.Dim < widths[best]*sp.Dim {
+		if best == nil || widths[sp]*meanWidth(best) < widths[best]*meanWidth(sp) {
 			best = sp
 		}
 	}

@@ -477,3 +477,27 @@ func TestHeadsCountTheirOwnFeatures(t *testing.T) {
 		}
 	}
 }
+
+// TestBudgetOfUnevenModels: which of two models comes first does not matter for the widths that a budget gives, and none exceeds the
+// number of features there are.
+func TestBudgetOfUnevenModels(t *testing.T) {
+	src := randomSamples(300, "x", 12)
+	narrow, wide := onnxtest.Build(t, mlpText(1, 8, 2)), onnxtest.Build(t, mlpText(2, 24, 3))
+	for _, budget := range []float64{0.5, 1.3, 1.6, 1.9} {
+		var widths [2][]int
+		for i, models := range [][]*onnx.Model{{narrow, wide}, {wide, narrow}} {
+			s := preset(t, "best")
+			s.Budget, s.Refit = budget, "none"
+			res := mergeAll(t, prepare(t, models...), src, transform.Options{Settings: s})
+			for _, sp := range res.Report.Spaces {
+				widths[i] = append(widths[i], sp.Width)
+				if all := sp.Dims[0] + sp.Dims[1]; sp.Width > all {
+					t.Errorf("%gx: space %q has width %d of %d features", budget, sp.Name, sp.Width, all)
+				}
+			}
+		}
+		if !slices.Equal(widths[0], widths[1]) {
+			t.Errorf("%gx: widths %v, and %v with the wide model first", budget, widths[0], widths[1])
+		}
+	}
+}
