@@ -33,8 +33,8 @@ func (m *Model) Clone() *Model {
 		out.Proto = Clone(m.Proto)
 		return out
 	}
-	rest := shallow(m.Proto)
-	rest.Graph = shallow(m.Graph())
+	rest := Shallow(m.Proto)
+	rest.Graph = Shallow(m.Graph())
 	rest.Graph.Initializer = nil
 	out.Proto = Clone(rest)
 	for _, t := range m.Graph().GetInitializer() {

@@ -157,15 +157,15 @@ func cloneTensor(t *TensorProto) *TensorProto {
 	if t == nil {
 		return nil
 	}
-	rest := shallow(t)
+	rest := Shallow(t)
 	rest.RawData = nil
 	c := proto.Clone(rest).(*TensorProto)
 	c.RawData = t.RawData
 	return c
 }
 
-// shallow copies a message without what it refers to.
-func shallow[M proto.Message](m M) M {
+// Shallow copies a message without what it refers to: the fields of the copy can be replaced, but not changed in place.
+func Shallow[M proto.Message](m M) M {
 	from := m.ProtoReflect()
 	to := from.New()
 	from.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {

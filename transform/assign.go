@@ -1,6 +1,8 @@
 package transform
 
 import (
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/transform/match"
@@ -19,15 +21,15 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 		return nil, fault.New(fault.Usage, "needs_data", "--match auto judges matchings on held-out samples: Merge has them")
 	}
 	as := merge.Assignments{}
-	var readers map[*space.Space][]match.Reader
+	readers := &readerFinder{}
 	if o.Match == "subset" {
 		var err error
-		if readers, err = p.readers(t, stats); err != nil {
+		if readers, err = p.findReaders(t, stats); err != nil {
 			return nil, err
 		}
 	}
 	for _, sp := range t.Analysis.Spaces {
-		a, err := p.assignSpace(sp, t, stats, o, planned[sp], readers[sp])
+		a, err := p.assignSpace(sp, t, stats, o, planned[sp], readers.out[sp])
 		if err != nil {
 			e := fault.As(err)
 			return nil, fault.Wrap(e.Kind, "match_failed", err, "space %q", sp.Name).WithHint("%s", e.Hint)
@@ -174,7 +176,7 @@ func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, 
 	mo := o.matchOptions()
 	mo.Width = width
 	switch {
-	case o.Match == "subset" && sp.Mode == space.Zip && m.N >= float64(sp.Dim):
+	case o.Match == "subset" && sp.Mode == space.Zip && explains(m, widths):
 		return match.Subset(f, mo)
 	case width > 0 && width != sp.Dim: // only zip and subset have other widths than the models'
 		z, err = match.Greedy(f, mo)
@@ -189,6 +191,12 @@ func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, 
 		z, err = match.Greedy(f, mo)
 	}
 	return z, nil, err
+}
+
+// explains reports whether features were measured at enough positions to tell what explains them: at fewer than a model has
+// features, any of them explain all others.
+func explains(m *calibrate.Moments, widths []int) bool {
+	return m != nil && m.N >= float64(slices.Max(widths))
 }
 
 func variances(m *calibrate.Moments) []float64 {

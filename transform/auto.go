@@ -203,7 +203,7 @@ func (c *chooser) try(spaces []*space.Space, name string) (merge.Assignments, er
 	s.Match = name
 	zip := presets["zip"]
 	s.Alpha, s.Beta = zip.Alpha, zip.Beta
-	many := name == "zip" || name == "subset" // joins any number of features
+	many := s.AnyWidth()
 	if many && s.Represent == "base" {
 		return nil, nil
 	}
@@ -216,7 +216,7 @@ func (c *chooser) try(spaces []*space.Space, name string) (merge.Assignments, er
 		if !many && !sp.Even() && s.Represent != "base" {
 			return nil, nil // nothing can be joined one to one
 		}
-		if m := moments(r.stats, sp); name == "subset" && (m == nil || m.N < float64(slices.Max(r.p.widths(sp)))) {
+		if name == "subset" && !explains(moments(r.stats, sp), r.p.widths(sp)) {
 			return nil, nil // it would be zipped
 		}
 		a, err := r.p.assignSpace(sp, r.trunk, r.stats, s, width, c.readers.out[sp])

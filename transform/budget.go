@@ -6,7 +6,6 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
-	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
@@ -102,13 +101,10 @@ func (p *Prepared) flopsAt(t *merge.Trunk, widths map[*space.Space]int, rename m
 func (p *Prepared) anyone(widths map[*space.Space]int) merge.Assignments {
 	as := merge.Assignments{}
 	for sp, w := range widths {
-		z := match.Zip{Width: w}
-		all := sp.First(len(p.Sources.Models))
-		for k := range all {
-			if sp.Even() && w == sp.Dim {
-				z.Of = append(z.Of, k%sp.Dim)
-			} else {
-				z.Of = append(z.Of, k*w/all)
+		z := byNumber(p.widths(sp), w)
+		if sp.Even() && w == sp.Dim {
+			for k := range z.Of {
+				z.Of[k] = k % w
 			}
 		}
 		as[sp] = merge.Average(z)

@@ -32,7 +32,11 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 	if held.Samples() == 0 {
 		return nil // nothing to judge them by
 	}
-	base, err := r.graftBase(res)
+	merged, err := cost.AtBatch(res.Merged.Model, 1)
+	if err != nil {
+		return err
+	}
+	base, err := r.graftBase(merged.FLOPs)
 	if err != nil {
 		return err
 	}
@@ -48,13 +52,15 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 		if r.pointless(s) {
 			continue
 		}
-		if dearer, err := r.dearer(s, res); dearer || err != nil {
-			if err != nil {
-				return err
-			}
+		as, m, flops, err := r.unfitted(s)
+		if err != nil {
+			return err
+		}
+		if r.uneven() && flops > merged.FLOPs { // where all models have the same widths, the settings say (pointless)
 			continue
 		}
-		if err := r.control(ctx, &c, s); err != nil {
+		c.FLOPs, c.Model = flops, m.Model
+		if _, err := r.leastSquares(ctx, as, m); err != nil {
 			if fault.As(err).Code == "too_few_samples" {
 				continue // not one batch to judge it by
 			}
@@ -80,17 +86,6 @@ func (r *run) pointless(s Settings) bool {
 	return r.o.Match == s.Match || single && r.o.Budget == 0
 }
 
-// control makes and refits a control.
-func (r *run) control(ctx context.Context, c *Control, s Settings) error {
-	as, m, flops, err := r.unfitted(s)
-	if err != nil {
-		return err
-	}
-	c.FLOPs, c.Model = flops, m.Model
-	_, err = r.leastSquares(ctx, as, m)
-	return err
-}
-
 // unfitted makes a control without the refit.
 func (r *run) unfitted(s Settings) (merge.Assignments, *merge.Merged, int64, error) {
 	widths := r.widths
@@ -110,14 +105,10 @@ func (r *run) unfitted(s Settings) (merge.Assignments, *merge.Merged, int64, err
 }
 
 // graftBase is the source whose trunk a graft keeps: the first or, where their widths differ, the one that makes the
-// dearest graft that is no dearer than the merge, "" where none does.
-func (r *run) graftBase(res *Result) (string, error) {
+// dearest graft of at most so many FLOPs, "" where none does.
+func (r *run) graftBase(most int64) (string, error) {
 	if !r.uneven() {
 		return r.p.Sources.Models[0].Head, nil
-	}
-	merged, err := cost.AtBatch(res.Merged.Model, 1)
-	if err != nil {
-		return "", err
 	}
 	s, err := Preset("graft")
 	if err != nil {
@@ -130,7 +121,7 @@ func (r *run) graftBase(res *Result) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if flops <= merged.FLOPs && flops > dearest {
+		if flops <= most && flops > dearest {
 			base, dearest = m.Head, flops
 		}
 	}
@@ -140,20 +131,6 @@ func (r *run) graftBase(res *Result) (string, error) {
 // uneven reports whether the models have different numbers of features somewhere in the trunk.
 func (r *run) uneven() bool {
 	return slices.ContainsFunc(r.trunk.Analysis.Spaces, func(sp *space.Space) bool { return !sp.Even() })
-}
-
-// dearer reports whether a control needs more FLOPs than the merge. Where all models have the same widths, the settings
-// say (pointless).
-func (r *run) dearer(s Settings, res *Result) (bool, error) {
-	if !r.uneven() {
-		return false, nil
-	}
-	merged, err := cost.AtBatch(res.Merged.Model, 1)
-	if err != nil {
-		return false, err
-	}
-	_, _, flops, err := r.unfitted(s)
-	return flops > merged.FLOPs, err
 }
 
 // randomFeatures keeps random features of the sources, the same share of each: a control that a matching

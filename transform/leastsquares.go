@@ -73,7 +73,7 @@ func (r *run) foresee() (m, side *merge.Merged, nodes []refit.Linear, err error)
 		widths = r.p.scaled(r.trunk, 1)
 	}
 	as := r.p.anyone(widths)
-	if m, err = merge.Build(r.p.Sources, r.trunk, as, merge.Options{Rename: r.o.Rename}); err != nil {
+	if m, err = merge.Build(r.p.Sources, r.trunk, as, merge.Options{Rename: r.o.Rename, Ones: true}); err != nil {
 		return nil, nil, nil, err
 	}
 	if side, err = r.p.SideBySide(nil); err != nil {

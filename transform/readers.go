@@ -8,21 +8,13 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// readers finds what reads the features of a trunk's spaces: for each value from which constant weights W contract a
+// findReaders finds what reads the features of a trunk's spaces: for each value from which constant weights W contract a
 // space, in trunk and heads, the features' covariance there and the sum over these weights of
 //
 //	w_i·WᵀW / tr(WᵀW·Σ_i)
 //
 // with w_i the model's weight and Σ_i the covariance of its features: an error then counts by the relative error that it makes where it
 // is read.
-func (p *Prepared) readers(t *merge.Trunk, stats *Statistics) (map[*space.Space][]match.Reader, error) {
-	f, err := p.findReaders(t, stats)
-	if err != nil {
-		return nil, err
-	}
-	return f.out, nil
-}
-
 func (p *Prepared) findReaders(t *merge.Trunk, stats *Statistics) (*readerFinder, error) {
 	f := &readerFinder{p: p, t: t, stats: stats, out: map[*space.Space][]match.Reader{}, at: map[string]int{}, values: map[*space.Space][]string{}}
 	for i, m := range p.Sources.Models {

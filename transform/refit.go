@@ -28,10 +28,10 @@ type RefitReport struct {
 	Enough int `json:"samples_wanted,omitempty"`
 	// Ways counts what least squares did to the nodes: ls, repair, none. Few lists the nodes that had few positions.
 	Ways map[string]int `json:"nodes_by_way,omitempty"`
+	Few  []FewSamples   `json:"few_samples,omitempty"`
 	// Memory and Scratch are the most bytes that least squares kept between its steps, in memory and in its scratch file.
-	Memory  int64        `json:"memory_bytes,omitempty"`
-	Scratch int64        `json:"scratch_bytes,omitempty"`
-	Few     []FewSamples `json:"few_samples,omitempty"`
+	Memory  int64 `json:"memory_bytes,omitempty"`
+	Scratch int64 `json:"scratch_bytes,omitempty"`
 }
 
 // FewSamples is a node that had too few positions to be sure of a least-squares fit.

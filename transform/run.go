@@ -148,39 +148,7 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 	}
 	wantsStats := r.o.needsData() && !r.trunk.Exact
 	wantsData := wantsStats && !r.o.DataFree
-	if r.o.DataFree && wantsStats {
-		if err := r.timed("capture", func() (err error) {
-			r.stats, err = r.p.weightStatistics(r.trunk)
-			return err
-		}); err != nil {
-			return nil, err
-		}
-	}
-	if wantsData && (r.src == nil || r.src.Samples() == 0) {
-		return nil, fault.New(fault.Data, "no_data", "these models can only be matched by what they compute: calibration data is needed").
-			WithHint("give unlabelled inputs with --data FILE.npz")
-	}
-	if r.o.Budget > 0 {
-		if err := r.timed("match", func() (err error) {
-			r.widths, err = r.p.planWidths(r.trunk, r.o.Budget, r.o.Rename)
-			return err
-		}); err != nil {
-			return nil, err
-		}
-	}
-	if wantsData {
-		if err := r.timed("capture", func() error { return r.measure(ctx) }); err != nil {
-			return nil, err
-		}
-	}
-	if err := r.timed("match", func() (err error) {
-		if r.o.Match == MatchAuto && wantsData {
-			r.as, r.auto, err = r.assignAuto(ctx)
-			return err
-		}
-		r.as, err = r.p.assign(r.trunk, r.stats, r.o.Settings, r.widths)
-		return err
-	}); err != nil {
+	if err := r.match(ctx, wantsStats, wantsData); err != nil {
 		return nil, err
 	}
 	var m *merge.Merged
@@ -227,6 +195,43 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 		}
 	}
 	return res, r.finish(res)
+}
+
+// match plans the widths, takes the statistics and chooses who joins whom.
+func (r *run) match(ctx context.Context, wantsStats, wantsData bool) error {
+	if r.o.DataFree && wantsStats {
+		if err := r.timed("capture", func() (err error) {
+			r.stats, err = r.p.weightStatistics(r.trunk)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if wantsData && (r.src == nil || r.src.Samples() == 0) {
+		return fault.New(fault.Data, "no_data", "these models can only be matched by what they compute: calibration data is needed").
+			WithHint("give unlabelled inputs with --data FILE.npz")
+	}
+	if r.o.Budget > 0 {
+		if err := r.timed("match", func() (err error) {
+			r.widths, err = r.p.planWidths(r.trunk, r.o.Budget, r.o.Rename)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if wantsData {
+		if err := r.timed("capture", func() error { return r.measure(ctx) }); err != nil {
+			return err
+		}
+	}
+	return r.timed("match", func() (err error) {
+		if r.o.Match == MatchAuto && wantsData {
+			r.as, r.auto, err = r.assignAuto(ctx)
+			return err
+		}
+		r.as, err = r.p.assign(r.trunk, r.stats, r.o.Settings, r.widths)
+		return err
+	})
 }
 
 func (r *run) nothingShared() error {

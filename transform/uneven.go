@@ -2,7 +2,6 @@ package transform
 
 import (
 	"math"
-	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -45,7 +44,7 @@ func matchUneven(sp *space.Space, m *calibrate.Moments, o Settings, widths []int
 	}
 	f := match.Features{Widths: widths, Mean: m.Mean, Cov: m.Cov, Readers: readers}
 	switch {
-	case o.Match == "subset" && m.N >= float64(slices.Max(widths)):
+	case o.Match == "subset" && explains(m, widths):
 		return match.Subset(f, mo)
 	case o.Match == "zipit":
 		z, err = match.Reference(f, mo)

@@ -53,8 +53,8 @@ func prepare(m *onnx.Model, types map[string]onnx.DType) (*prepared, error) {
 }
 
 func newPreparer(m *onnx.Model) *preparer {
-	model := shallow(m.Proto)
-	model.Graph = shallow(m.Graph())
+	model := onnx.Shallow(m.Proto)
+	model.Graph = onnx.Shallow(m.Graph())
 	p := &preparer{
 		out:   &prepared{model: &onnx.Model{Proto: model, File: m.File}},
 		graph: model.Graph, opset: m.Opset(""), taken: map[string]bool{},

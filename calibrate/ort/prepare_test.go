@@ -99,7 +99,7 @@ func TestShallowKeepsUnknownFields(t *testing.T) {
 	m := relu(onnx.Float, nil).Proto
 	unknown := protoreflect.RawFields{0xf8, 0x07, 1} // field 127, a varint
 	m.ProtoReflect().SetUnknown(unknown)
-	c := shallow(m)
+	c := onnx.Shallow(m)
 	if !onnx.Equal(m, c) || c.Graph != m.Graph {
 		t.Error("the copy differs, or is a deep one")
 	}

@@ -3,21 +3,7 @@ package ort
 import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 )
-
-// shallow copies a message without what it refers to: the fields of the copy can be replaced, but not
-// changed in place.
-func shallow[M proto.Message](m M) M {
-	from := m.ProtoReflect()
-	to := from.New()
-	from.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		to.Set(field, v)
-		return true
-	})
-	to.SetUnknown(from.GetUnknown())
-	return to.Interface().(M)
-}
 
 func graphOf(name string, inputs, outputs []*onnx.ValueInfo, nodes ...*onnx.Node) *onnx.Graph {
 	return &onnx.Graph{Name: proto.String(name), Input: inputs, Output: outputs, Node: nodes}

@@ -102,8 +102,8 @@ func outputTypes(m *onnx.Model) (map[string]onnx.DType, error) {
 
 // withoutUndefined drops declarations of no type, which the library takes for a type that nothing has.
 func withoutUndefined(m *onnx.Model) *onnx.Model {
-	model := shallow(m.Proto)
-	model.Graph = shallow(m.Graph())
+	model := onnx.Shallow(m.Proto)
+	model.Graph = onnx.Shallow(m.Graph())
 	model.Graph.Output = nil
 	for _, v := range m.Graph().GetOutput() {
 		if !declaresType(v) {

@@ -14,8 +14,8 @@ type Options struct {
 	// Rename gives single outputs another name: "head:OUTPUT" → name. By default an output is
 	// <head>_<output>.
 	Rename map[string]string
-	// Ones fills merged parameters with ones: the graph then has its final shapes, for a count of FLOPs, at a fraction
-	// of the time.
+	// Ones fills merged parameters with ones: the graph then has its final shapes and names, to count or to plan by, at a
+	// fraction of the time.
 	Ones bool
 }
 

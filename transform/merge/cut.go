@@ -54,7 +54,7 @@ func (c Cut) group(s *Sources, t *Trunk, name string) (int, error) {
 	}
 	ix := s.Models[model].Index
 	n := ix.Producer(value)
-	if n != nil && ix.HandsOut(n) && ix.ReadOn(n.GetInput()[0]) { // the output's name stands for what the model reads on
+	if n != nil && ix.Aside(n) { // the output's name stands for what the model reads on
 		n = ix.Producer(n.GetInput()[0])
 	}
 	if n == nil {

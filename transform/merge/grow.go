@@ -41,7 +41,7 @@ func (t *Trunk) grow(s *Sources) {
 		t.in[k] = true
 	}
 	for k, nodes := range s.Pairing.Nodes {
-		if ix := s.Models[0].Index; ix.HandsOut(nodes[0]) && ix.ReadOn(nodes[0].GetInput()[0]) {
+		if s.Models[0].Index.Aside(nodes[0]) {
 			continue // the trunk goes on
 		}
 		if why := g.blocked[k]; why != "" && g.reached(k, t.in) {

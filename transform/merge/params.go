@@ -62,7 +62,7 @@ func onesParam(s *Sources, t *Trunk, as Assignments, name string) (*onnx.Tensor,
 	if err != nil || !hasRole(roles) {
 		return first, err
 	}
-	dims, size := slices.Clone(first.Dims), 1
+	dims := slices.Clone(first.Dims)
 	layouts := t.Analysis.Layouts(0, name)
 	for axis, role := range roles {
 		inside := axis == 1 && len(layouts[1]) == 1 && layouts[1][0].Part == space.GroupPart // keeps its size
@@ -70,8 +70,5 @@ func onesParam(s *Sources, t *Trunk, as Assignments, name string) (*onnx.Tensor,
 			dims[axis] = int64(as.mapAxis(layouts[axis], 0, len(s.Models), int(dims[axis])).width)
 		}
 	}
-	for _, d := range dims {
-		size *= int(d)
-	}
-	return onnx.FromFloat64(first.DType, slices.Repeat([]float64{1}, size), dims...), nil
+	return onnx.FromFloat64(first.DType, slices.Repeat([]float64{1}, int(product(dims))), dims...), nil
 }

@@ -73,15 +73,12 @@ func (p *Pairing) difference(a *onnx.Node, why string) *Difference {
 	return d
 }
 
-// aside is true of a node that only hands out what its model reads on: whether others do too, they do not part there.
-func aside(ix *onnx.Index, n *onnx.Node) bool { return ix.HandsOut(n) && ix.ReadOn(n.GetInput()[0]) }
-
 // surplus reports a node of another model that model 0 lacks, where model 0 is paired to its end.
 func (p *Pairing) surplus() *Difference {
 	for i := 1; i < len(p.Graphs); i++ {
 		for _, n := range p.Graphs[i].Order {
-			if _, ok := p.group[n]; ok || aside(p.Graphs[i], n) {
-				continue
+			if _, ok := p.group[n]; ok || p.Graphs[i].Aside(n) {
+				continue // whether others hand it out too, the models do not part there
 			}
 			d := &Difference{Nodes: make([]*onnx.Node, len(p.Graphs))}
 			d.Nodes[i] = n

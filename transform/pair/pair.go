@@ -75,7 +75,7 @@ func Find(graphs []*onnx.Index, o Options) (*Pairing, error) {
 			p.add(nodes)
 			continue
 		}
-		if p.First == nil && p.reachable(a) && !aside(graphs[0], a) {
+		if p.First == nil && p.reachable(a) && !graphs[0].Aside(a) {
 			p.First = p.difference(a, why)
 		}
 	}

@@ -75,11 +75,7 @@ func (l *fitter) open(ctx context.Context, nodes []Linear) (err error) {
 	if err != nil {
 		return err
 	}
-	var wants [][]string
 	l.problems = problemsOf(ix, nodes)
-	for _, p := range l.problems {
-		wants = append(wants, p.wants())
-	}
 	if len(l.problems) == 0 {
 		return nil
 	}
@@ -92,7 +88,7 @@ func (l *fitter) open(ctx context.Context, nodes []Linear) (err error) {
 		targets *targets
 	}{{&l.fit, l.sources.fit}, {&l.held, l.sources.held}} {
 		pass.pair.targets = pass.targets
-		if pass.pair.walk, err = newWalk(e, l.merged, pass.targets.src, wants, l.sources.store, l.sources.o); err != nil {
+		if pass.pair.walk, err = newWalk(e, l.merged, pass.targets.src, wantsOf(l.problems), l.sources.store, l.sources.o); err != nil {
 			return err
 		}
 		if err := pass.targets.prepare(ctx, l.problems); err != nil {
@@ -112,6 +108,13 @@ func (p *problem) wants() []string {
 		values = append(values, p.skip)
 	}
 	return values
+}
+
+func wantsOf(problems []*problem) (wants [][]string) {
+	for _, p := range problems {
+		wants = append(wants, p.wants())
+	}
+	return wants
 }
 
 func (l *fitter) close() {

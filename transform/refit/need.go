@@ -2,6 +2,7 @@ package refit
 
 import (
 	"context"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
@@ -28,30 +29,29 @@ func (s *Sources) Need(ctx context.Context, merged *onnx.Model, nodes []Linear) 
 	if err != nil {
 		return Need{}, err
 	}
-	var wants [][]string
 	problems := problemsOf(ix, nodes)
-	for _, p := range problems {
-		wants = append(wants, p.wants())
-	}
 	var n Need
-	left := make([]int64, len(problems)+1) // what the sources made and is not used yet, before each problem
+	left := make([]int64, len(problems)) // what the sources made and is not used yet, before each problem
 	for _, t := range []*targets{s.fit, s.held} {
 		if _, err := t.missing(ctx, problems); err != nil {
 			return Need{}, err
 		}
-		for k, p := range problems {
-			for until := 0; until <= k || s.Keep && until < len(left); until++ {
-				left[until] += p.targetBytes(t.walk.samples())
-			}
+		after := int64(0)
+		for k, p := range slices.Backward(problems) {
+			after += p.targetBytes(t.walk.samples())
+			left[k] += after
 		}
+	}
+	if s.Keep {
+		left = slices.Repeat(left[:1], len(left))
 	}
 	for _, p := range problems {
 		n.System = max(n.System, 8*int64(p.groups)*int64(p.d+1)*int64(p.d+1+p.o))
 	}
 	samples := int64(s.fit.src.Samples() + s.held.src.Samples())
-	frontier, most := int64(0), left[0]
+	frontier, most := int64(0), int64(0)
 	var stale []string
-	for k, st := range plan(ix, wants) {
+	for k, st := range plan(ix, wantsOf(problems)) {
 		for _, v := range stale {
 			frontier -= samples * sizes[v]
 		}

@@ -44,14 +44,13 @@ func (e *editor) divideBranch(softmax *onnx.Node) bool {
 	one := slices.Clone(target)
 	one[axis] = 1
 	base := func(what string) string { return nameFor(n, what) }
-	bound := func(v int64) string { return e.addConstant(base("bound"), onnx.FromInt64([]int64{v}, 1)) }
 	var news []*onnx.Node
 	var parts []string
 	unit := product(sizes[1:])
 	for k := range sizes[0] {
 		cut, shaped := e.fresh(base("branch")), e.fresh(base("weights"))
 		news = append(news,
-			onnx.NewNode("Slice", e.freshNode(base("branch")), []string{n.Input[0], bound(k * unit), bound((k + 1) * unit), bound(int64(axis))}, []string{cut}),
+			e.cutOut(n, "branch", k*unit, (k+1)*unit, axis, cut),
 			onnx.NewNode("Reshape", e.freshNode(base("weights")), []string{cut, e.addConstant(base("shape"), onnx.FromInt64(one, int64(len(one))))}, []string{shaped}))
 		parts = append(parts, shaped)
 	}

@@ -159,9 +159,7 @@ func (p *packed) usable() bool {
 
 // divide puts a chain of its own in the place of every part.
 func (e *editor) divide(p *packed) {
-	x := p.reshape.Input[0]
 	base := func(what string) string { return nameFor(p.reshape, what) }
-	bound := func(v int64) string { return e.addConstant(base("bound"), onnx.FromInt64([]int64{v}, 1)) }
 	var news []*onnx.Node
 	before := int64(0) // features of the parts before
 	for _, q := range p.parts {
@@ -177,7 +175,7 @@ func (e *editor) divide(p *packed) {
 			shaped = e.fresh(base("heads"))
 		}
 		news = append(news,
-			onnx.NewNode("Slice", e.freshNode(base("part")), []string{x, bound(start), bound(start + size), bound(int64(p.at))}, []string{cut}),
+			e.cutOut(p.reshape, "part", start, start+size, p.at, cut),
 			onnx.NewNode("Reshape", e.freshNode(base("heads")),
 				[]string{cut, e.addConstant(base("shape"), onnx.FromInt64(target, int64(len(target))))}, []string{shaped}))
 		if moved {

@@ -30,13 +30,17 @@ func (e *editor) slicesOf(n *onnx.Node) []*onnx.Node {
 	}
 	var news []*onnx.Node
 	at := int64(0)
-	bound := func(v int64) string { return e.addConstant(nameFor(n, "bound"), onnx.FromInt64([]int64{v}, 1)) }
 	for i, size := range sizes {
 		if out := n.Output[i]; !e.unread(out) {
-			news = append(news, onnx.NewNode("Slice", e.freshNode(nameFor(n, "part")),
-				[]string{input(n, 0), bound(at), bound(at + size), bound(int64(axis))}, []string{out}))
+			news = append(news, e.cutOut(n, "part", at, at+size, axis, out))
 		}
 		at += size
 	}
 	return news
+}
+
+// cutOut is a Slice of what n reads, from one position along an axis to before another, named after n.
+func (e *editor) cutOut(n *onnx.Node, what string, from, to int64, axis int, out string) *onnx.Node {
+	bound := func(v int64) string { return e.addConstant(nameFor(n, "bound"), onnx.FromInt64([]int64{v}, 1)) }
+	return onnx.NewNode("Slice", e.freshNode(nameFor(n, what)), []string{n.Input[0], bound(from), bound(to), bound(int64(axis))}, []string{out})
 }

@@ -71,7 +71,7 @@ func (a *analyzer) model(i int) {
 		return
 	}
 	for _, v := range in.Index.Graph.GetOutput() {
-		if n := in.Index.Producer(v.GetName()); n != nil && in.Index.HandsOut(n) && in.Index.ReadOn(n.GetInput()[0]) {
+		if n := in.Index.Producer(v.GetName()); n != nil && in.Index.Aside(n) {
 			continue // what the model reads on has an order of its own: the output is one of its readers
 		}
 		why := Reason{Model: i, Node: v.GetName(), Op: "output", Text: "is an output of the model"}
