@@ -25,10 +25,12 @@ type Prepared struct {
 	joined    *Prepared // the same with all prefixes in the models, where p is without
 	Sources   *merge.Sources
 	Log       []rewrite.Log // what canonicalisation did to each
+	Forms     []FormProof   // models that AdoptForms brought into the first one's form, or tried to
 	// Precision is that of the sources, in which the merged model is written; Sources are in float32.
 	Precision rewrite.Precision
 
 	taskWeights []float64 // of the models; nil: they weigh the same
+	pairing     pair.Options
 }
 
 // PrepareOptions name the heads and pair the inputs.
@@ -74,22 +76,26 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 		}
 		sources, p.Log = append(sources, s), append(p.Log, log)
 	}
-	po := pair.Options{}
 	for _, m := range models {
-		po.Files = append(po.Files, m.File)
+		p.pairing.Files = append(p.pairing.Files, m.File)
 	}
 	for _, h := range heads[1:] {
-		po.MapInput = append(po.MapInput, o.MapInput[h])
+		p.pairing.MapInput = append(p.pairing.MapInput, o.MapInput[h])
 	}
-	if p.Sources, err = merge.NewSources(sources, po); err != nil {
-		return nil, err
+	return p, p.pair(sources)
+}
+
+// pair finds what corresponds between the models in their common form, and the spaces of that.
+func (p *Prepared) pair(sources []*merge.Source) (err error) {
+	if p.Sources, err = merge.NewSources(sources, p.pairing); err != nil {
+		return err
 	}
 	changed, err := spreadScalars(p.Sources)
 	if err != nil || !changed {
-		return p, err
+		return err
 	}
-	p.Sources, err = merge.NewSources(sources, po)
-	return p, err
+	p.Sources, err = merge.NewSources(sources, p.pairing)
+	return err
 }
 
 // normalizeAll wraps the models that want their data normalised outside of their files.
@@ -129,15 +135,21 @@ func prepareOne(m *onnx.Model, head string, opset int64) (s *merge.Source, log r
 	if c, log, err = commonForm(c, opset); err != nil {
 		return nil, nil, p, err
 	}
-	ix, err := onnx.NewIndex(c.Graph())
+	s, err = newSource(c, head)
+	return s, log, p, err
+}
+
+// newSource indexes a model in common form.
+func newSource(m *onnx.Model, head string) (*merge.Source, error) {
+	ix, err := onnx.NewIndex(m.Graph())
 	if err != nil {
-		return nil, nil, p, err
+		return nil, err
 	}
-	shapes, err := shape.Infer(c, shape.Options{})
+	shapes, err := shape.Infer(m, shape.Options{})
 	if err != nil {
-		return nil, nil, p, err
+		return nil, err
 	}
-	return &merge.Source{Head: head, Model: c, Index: ix, Shapes: shapes}, log, p, nil
+	return &merge.Source{Head: head, Model: m, Index: ix, Shapes: shapes}, nil
 }
 
 // commonForm canonicalises a model and raises it to an opset. Raising wants the canonical form (constants in

@@ -384,6 +384,11 @@ func tableRows(ix *onnx.Index, input string) int {
 
 // randomInputs makes normal random inputs; integers are rows of the table that they index, or 1.
 func randomInputs(m *onnx.Model, samples int, seed uint64) (calibrate.Source, error) {
+	return randomInputsOf(m, samples, 16, 64, seed)
+}
+
+// randomInputsOf makes sequences of so many tokens and maps of so many pixels where the model leaves them open.
+func randomInputsOf(m *onnx.Model, samples int, tokens, pixels int64, seed uint64) (calibrate.Source, error) {
 	sizes, err := cost.Bind(m, int64(samples))
 	if err != nil {
 		return nil, err
@@ -396,7 +401,7 @@ func randomInputs(m *onnx.Model, samples int, seed uint64) (calibrate.Source, er
 	}
 	for _, in := range ix.Inputs() {
 		dtype, _, _ := onnx.TensorType(in)
-		dims := modest(in, sizes[in.GetName()])
+		dims := modest(in, sizes[in.GetName()], tokens, pixels)
 		if len(dims) == 0 {
 			return nil, fault.New(fault.Data, "no_data", "inputs cannot be made up for it").AtValue(in.GetName()).WithHint("give --data")
 		}
@@ -425,8 +430,7 @@ func randomInputs(m *onnx.Model, samples int, seed uint64) (calibrate.Source, er
 }
 
 // modest makes free sizes small: models have tables (of positions) that end somewhere, and proofs need no more.
-func modest(in *onnx.ValueInfo, dims []int64) []int64 {
-	const tokens, pixels = 16, 64
+func modest(in *onnx.ValueInfo, dims []int64, tokens, pixels int64) []int64 {
 	_, declared, _ := onnx.TensorType(in)
 	for k := range dims {
 		switch {

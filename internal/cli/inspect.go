@@ -23,6 +23,7 @@ type inspection struct {
 	Cuts       []transform.CutInfo      `json:"cuts"`
 	Difference *difference              `json:"first_difference"`
 	Origin     *transform.Origin        `json:"origin,omitempty"`
+	Forms      []transform.FormProof    `json:"forms,omitempty"`
 	Exact      bool                     `json:"exact"` // the shared trunk is bit-identical: merging loses nothing
 	Proofs     []proofRow               `json:"proofs,omitempty"`
 	Picture    string                   `json:"svg,omitempty"` // the file that was drawn
@@ -143,6 +144,9 @@ func (a *app) inspect(cmd *cobra.Command, files []string, f *inspectFlags) error
 	if err != nil {
 		return err
 	}
+	if err := f.adoptForms(cmd.Context(), a, p); err != nil {
+		return err
+	}
 	trunk, err := p.Widest()
 	if err != nil {
 		return err
@@ -216,7 +220,7 @@ func headsOf(p *transform.Prepared) []string {
 }
 
 func inspectionOf(p *transform.Prepared, t *merge.Trunk) (*inspection, error) {
-	in := &inspection{Exact: t.Exact && len(t.Groups) > 0, Spaces: []spaceInfo{}, Ends: []endInfo{}, Cuts: []transform.CutInfo{}}
+	in := &inspection{Forms: p.Forms, Exact: t.Exact && len(t.Groups) > 0, Spaces: []spaceInfo{}, Ends: []endInfo{}, Cuts: []transform.CutInfo{}}
 	for _, e := range t.Ends {
 		in.Ends = append(in.Ends, endInfo{e.Node, e.Why})
 	}

@@ -14,6 +14,7 @@ import (
 func (a *app) printInspection(in *inspection) {
 	a.printf("%s\n", in.Shared)
 	a.showPrefixes(in.Prefixes)
+	a.showForms(in.Forms)
 	for _, m := range in.Models {
 		a.printModel(m)
 	}

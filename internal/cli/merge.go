@@ -82,6 +82,8 @@ type mergeResult struct {
 	Need       *refit.Need        `json:"refit_needs,omitempty"` // of a dry run
 	Seconds    map[string]float64 `json:"seconds"`
 
+	// Forms are sources that are computed in the first one's form now.
+	Forms []transform.FormProof `json:"forms,omitempty"`
 	// Prefixes are what each source does to its inputs by itself.
 	Prefixes []transform.PrefixReport `json:"prefixes,omitempty"`
 }
@@ -196,6 +198,9 @@ func (m *merging) prepare(ctx context.Context) error {
 	if m.p, err = m.a.prepare(m.files, m.f.heads, m.f.mapInput, m.f.normalize, m.change(ctx)); err != nil {
 		return err
 	}
+	if err := m.adoptForms(ctx); err != nil {
+		return err
+	}
 	heads := headsOf(m.p)
 	if err := m.settleBase(heads); err != nil {
 		return err
@@ -267,6 +272,8 @@ func (m *merging) showShared() error {
 	}
 	m.a.printf("%s\n", m.result.Shared)
 	m.a.showPrefixes(m.result.Prefixes)
+	m.result.Forms = m.p.Forms
+	m.a.showForms(m.p.Forms)
 	m.showBatch()
 	m.a.paragraph("%s", settingsLine(m.o.Settings))
 	if m.f.gates.minShared != nil {

@@ -46,16 +46,17 @@ type sweepSettings struct {
 
 // sweepResult is the result part.
 type sweepResult struct {
-	Folder   string             `json:"folder"`
-	Shared   string             `json:"shared"`
-	Engine   string             `json:"engine,omitempty"`
-	Batch    *batchReport       `json:"batch"`
-	Data     *dataReport        `json:"data,omitempty"`
-	Complete bool               `json:"complete"` // every candidate was tried
-	Resumed  int                `json:"resumed"`  // rows that were finished before
-	Rank     string             `json:"rank"`     // what the Pareto front is of, with FLOPs
-	Rows     []sweep.Row        `json:"rows"`
-	Seconds  map[string]float64 `json:"seconds"`
+	Folder   string                `json:"folder"`
+	Shared   string                `json:"shared"`
+	Forms    []transform.FormProof `json:"forms,omitempty"`
+	Engine   string                `json:"engine,omitempty"`
+	Batch    *batchReport          `json:"batch"`
+	Data     *dataReport           `json:"data,omitempty"`
+	Complete bool                  `json:"complete"` // every candidate was tried
+	Resumed  int                   `json:"resumed"`  // rows that were finished before
+	Rank     string                `json:"rank"`     // what the Pareto front is of, with FLOPs
+	Rows     []sweep.Row           `json:"rows"`
+	Seconds  map[string]float64    `json:"seconds"`
 }
 
 func (a *app) sweep(cmd *cobra.Command, files []string, f *sweepFlags) error {
@@ -106,6 +107,10 @@ func (w *sweeping) prepare(ctx context.Context) error {
 	if w.p, err = w.a.prepare(w.files, w.f.heads, w.f.mapInput, w.f.normalize, w.change(ctx)); err != nil {
 		return err
 	}
+	if err := w.adoptForms(ctx); err != nil {
+		return err
+	}
+	w.out.Forms = w.p.Forms
 	heads := headNames(w.p)
 	if w.scorer.classes, err = parseClasses(w.f.classes, heads); err != nil {
 		return err

@@ -74,16 +74,19 @@ var defaults = map[string][]attrDefault{
 	"Gather":                {{"axis", 0, 1}},
 	"GatherElements":        {{"axis", 0, 11}},
 	"Gelu":                  {{"approximate", "none", 20}},
+	"GRU":                   {{"direction", "forward", 1}, {"layout", 0, 14}, {"linear_before_reset", 0, 3}},
 	"Gemm":                  {{"alpha", 1.0, 1}, {"beta", 1.0, 1}, {"transA", 0, 1}, {"transB", 0, 1}},
 	"GroupNormalization":    {{"epsilon", 1e-5, 18}},
 	"HardSigmoid":           {{"alpha", 0.2, 1}, {"beta", 0.5, 1}},
 	"InstanceNormalization": {{"epsilon", 1e-5, 1}},
 	"LRN":                   {{"alpha", 1e-4, 1}, {"beta", 0.75, 1}, {"bias", 1.0, 1}},
+	"LSTM":                  {{"direction", "forward", 1}, {"input_forget", 0, 1}, {"layout", 0, 14}},
 	"LayerNormalization":    {{"axis", -1, 17}, {"epsilon", 1e-5, 17}, {"stash_type", 1, 17}},
 	"LeakyRelu":             {{"alpha", 0.01, 1}},
 	"LogSoftmax":            {{"axis", -1, 13}, {"axis", 1, 1}},
 	"LpNormalization":       {{"axis", -1, 1}, {"p", 2, 1}},
 	"Pad":                   {{"mode", "constant", 1}},
+	"RNN":                   {{"direction", "forward", 1}, {"layout", 0, 14}},
 	"ReduceL2":              {{"keepdims", 1, 1}, {"noop_with_empty_axes", 0, 18}},
 	"ReduceMax":             {{"keepdims", 1, 1}, {"noop_with_empty_axes", 0, 18}},
 	"ReduceMean":            {{"keepdims", 1, 1}, {"noop_with_empty_axes", 0, 18}},
@@ -127,7 +130,7 @@ func (e *editor) positiveAxis(n *onnx.Node) {
 }
 
 // optionalOutputs lists the operators whose outputs after the first are left out where nothing reads them.
-var optionalOutputs = map[string]bool{"Dropout": true, "MaxPool": true, "LayerNormalization": true}
+var optionalOutputs = map[string]bool{"Dropout": true, "MaxPool": true, "LayerNormalization": true, "LSTM": true, "GRU": true, "RNN": true}
 
 // trim cuts trailing inputs that are absent and trailing outputs that nobody reads.
 func (e *editor) trim(n *onnx.Node) {
