@@ -9,6 +9,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/adopt"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/pair"
 )
 
 // FormProof says that a model is now computed in another's form, having given the same when both were run.
@@ -44,15 +45,15 @@ func (p *Prepared) formDiffers(i int) bool {
 // formPair is the first model and model i.
 func (p *Prepared) formPair(i int) adopt.Pair {
 	base := p.Sources.Base()
-	pair := adopt.Pair{Like: base.Models[0].Model, Model: base.Models[i].Model, Inputs: map[string]string{}}
+	forms := adopt.Pair{Like: base.Models[0].Model, Model: base.Models[i].Model, Inputs: map[string]string{}}
 	for _, row := range base.Pairing.Inputs {
-		pair.Inputs[row[0]] = row[i]
+		forms.Inputs[row[0]] = row[i]
 	}
-	pair.Known = func(weight string) bool {
+	forms.Known = func(weight string) bool {
 		_, ok := base.Pairing.Value(0, i, weight)
 		return ok
 	}
-	return pair
+	return forms
 }
 
 // AdoptForms brings models that the rules of transform/rewrite leave in other forms than the first one's into that
@@ -68,7 +69,7 @@ func (p *Prepared) AdoptForms(ctx context.Context, e calibrate.Engine) error {
 		}
 		paired := len(base.Pairing.Nodes)
 		proof := FormProof{File: p.Originals[i].File, Like: p.Originals[0].File, PairedBefore: paired, Paired: paired}
-		s, err := p.adoptForm(ctx, e, i, &proof)
+		s, err := inForm(ctx, e, p.formPair(i), sources[i].Head, &proof)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -89,20 +90,19 @@ func (p *Prepared) AdoptForms(ctx context.Context, e calibrate.Engine) error {
 	}
 	for i := range proofs {
 		if proofs[i].Paired = len(p.Sources.Base().Pairing.Nodes); p.Sources == before && proofs[i].Why == "" {
-			proofs[i].Nodes, proofs[i].Why = 0, "no more nodes would correspond"
+			proofs[i].Nodes, proofs[i].Why = 0, fewerPaired
 		}
 	}
 	return nil
 }
 
-// adoptForm is model i in the first one's form.
-func (p *Prepared) adoptForm(ctx context.Context, e calibrate.Engine, i int, proof *FormProof) (*merge.Source, error) {
-	pair := p.formPair(i)
-	probes, err := formProbes(pair)
+// inForm is the second model of a pair in the first one's form. An error says why it keeps its own.
+func inForm(ctx context.Context, e calibrate.Engine, p adopt.Pair, head string, proof *FormProof) (*merge.Source, error) {
+	probes, err := formProbes(p)
 	if err != nil {
 		return nil, err
 	}
-	m, nodes, err := pair.Form(ctx, e, probes)
+	m, nodes, err := p.Form(ctx, e, probes)
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +110,48 @@ func (p *Prepared) adoptForm(ctx context.Context, e calibrate.Engine, i int, pro
 		return nil, fault.New(fault.Correspondence, "other_function", "it computes nothing that %s computes", proof.Like)
 	}
 	proof.Nodes = nodes
-	return newSource(m, p.Sources.Models[i].Head)
+	return newSource(m, head)
 }
+
+// adoptForm is a head's model in the trunk's form where it has another and e can run both; else as it is. Weights that
+// the trunk has in other widths are not found.
+func (in *Into) adoptForm(ctx context.Context, e calibrate.Engine, s *merge.Source, o pair.Options) (*merge.Source, *FormProof, error) {
+	if e == nil {
+		return s, nil, nil
+	}
+	o.AnyWidth = true
+	p, err := pair.Find([]*onnx.Index{in.trunk.Index, s.Index}, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	forms := adopt.Pair{Like: in.trunk.Model, Model: s.Model, Inputs: map[string]string{}, Known: func(weight string) bool {
+		_, ok := p.Value(0, 1, weight)
+		return ok
+	}}
+	for _, row := range p.Inputs {
+		forms.Inputs[row[0]] = row[1]
+	}
+	if gains, err := forms.Gains(); err != nil || !gains {
+		return s, nil, err
+	}
+	proof := &FormProof{File: s.Model.File, Like: in.File.File, PairedBefore: len(p.Nodes), Paired: len(p.Nodes)}
+	fresh, err := inForm(ctx, e, forms, s.Head, proof)
+	if ctx.Err() != nil {
+		return nil, nil, ctx.Err()
+	}
+	if err != nil {
+		proof.Why = whyFixed(err)
+		return s, proof, nil
+	}
+	if p, err = pair.Find([]*onnx.Index{in.trunk.Index, fresh.Index}, o); err != nil || len(p.Nodes) <= proof.Paired {
+		proof.Nodes, proof.Why = 0, fewerPaired
+		return s, proof, nil
+	}
+	proof.Paired = len(p.Nodes)
+	return fresh, proof, nil
+}
+
+const fewerPaired = "no more nodes would correspond"
 
 // formProbes makes inputs of two sizes and magnitudes that suit both models of a pair.
 func formProbes(p adopt.Pair) ([]adopt.Probe, error) {

@@ -24,6 +24,8 @@ type Edit struct {
 	Fit      []NewHead                    // heads that come, or take the place of one of the same name
 	Rename   map[string]string            // "head:OUTPUT" → its name in the file; by default <head>_<output>
 	MapInput map[string]map[string]string // head → its input → the file's
+	// Engine, where given, runs models whose form is not the trunk's, to bring them into it where that computes the same.
+	Engine calibrate.Engine
 }
 
 // NewHead is a model that becomes a head.
@@ -55,6 +57,7 @@ type IntoHead struct {
 	SharedNodes int               `json:"shared_nodes"`
 	Nodes       int               `json:"nodes"`
 	Crossings   []attach.Crossing `json:"crossings"`
+	Form        *FormProof        `json:"form,omitempty"` // where its form is not the trunk's
 	// Exact says that the head equals its model: the trunk computes what the model's own does, bit for bit.
 	Exact bool `json:"exact"`
 	// Errors are relative errors of the outputs on held-out samples: with the trunk's features mapped to the model's
@@ -75,7 +78,7 @@ type IntoHead struct {
 // PrepareInto finds where the new heads read the file's trunk. Errors: fault.Model for a file that onnx-zip has not
 // written, fault.Usage for unknown or doubled heads, fault.Correspondence where the trunk computes nothing of a model,
 // fault.Unsupported for what cannot be read.
-func PrepareInto(file *onnx.Model, e Edit) (*Into, error) {
+func PrepareInto(ctx context.Context, file *onnx.Model, e Edit) (*Into, error) {
 	heads := Heads(file)
 	if heads == nil {
 		return nil, fault.New(fault.Model, "not_merged", "no heads are recorded: onnx-zip has not written this file").InFile(file.File)
@@ -104,7 +107,7 @@ func PrepareInto(file *onnx.Model, e Edit) (*Into, error) {
 		return nil, fault.As(err).InFile(file.File)
 	}
 	for _, n := range e.Fit {
-		if err := in.match(n, e); err != nil {
+		if err := in.match(ctx, n, e); err != nil {
 			return nil, fault.As(err).InFile(n.Model.File)
 		}
 	}
@@ -149,7 +152,7 @@ func declare(m *onnx.Model) error {
 }
 
 // match finds what the trunk computes of a new head's model.
-func (in *Into) match(n NewHead, e Edit) error {
+func (in *Into) match(ctx context.Context, n NewHead, e Edit) error {
 	opset := in.File.Opset("")
 	if n.Model.Opset("") > opset {
 		if err := in.raise(n.Model.Opset("")); err != nil {
@@ -165,6 +168,10 @@ func (in *Into) match(n NewHead, e Edit) error {
 		return err
 	}
 	o := pair.Options{MapInput: []map[string]string{e.MapInput[n.Head]}}
+	src, form, err := in.adoptForm(ctx, e.Engine, src, o)
+	if err != nil {
+		return err
+	}
 	m, err := attach.Find(analysisInput(in.trunk), analysisInput(src), o)
 	if err != nil {
 		return err
@@ -174,7 +181,7 @@ func (in *Into) match(n NewHead, e Edit) error {
 		return err
 	}
 	h := &IntoHead{
-		Head: n.Head, File: n.Model.File, SHA256: hash, SharedNodes: m.Shared, Nodes: len(src.Index.Order),
+		Form: form, Head: n.Head, File: n.Model.File, SHA256: hash, SharedNodes: m.Shared, Nodes: len(src.Index.Order),
 		Crossings: m.Crossings, Exact: m.Exact, Original: n.Model, source: src, match: m,
 	}
 	if err := in.name(h, e.Rename); err != nil {

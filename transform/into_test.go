@@ -18,7 +18,7 @@ import (
 // edit applies an edit to a merged file, verifies the outcome, and returns it with what was done.
 func edit(t *testing.T, file *onnx.Model, e transform.Edit, src calibrate.Source) (*transform.IntoResult, *transform.Into, []transform.Check) {
 	t.Helper()
-	in, err := transform.PrepareInto(file, e)
+	in, err := transform.PrepareInto(t.Context(), file, e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestIntoSameBytes(t *testing.T) {
 	merged := mergeAll(t, p, src, transform.Options{Settings: preset(t, "zip")}).Model
 	var files [][]byte
 	for _, workers := range []int{1, 3} {
-		in, err := transform.PrepareInto(merged, transform.Edit{Fit: []transform.NewHead{{Head: "b", Model: real(t, "mlp_b")}}})
+		in, err := transform.PrepareInto(t.Context(), merged, transform.Edit{Fit: []transform.NewHead{{Head: "b", Model: real(t, "mlp_b")}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestIntoRefuses(t *testing.T) {
 		{merged, transform.Edit{Drop: []string{"x"}}, fault.Usage, "unknown_head"},
 		{merged, transform.Edit{Drop: []string{"a", "b"}}, fault.Usage, "no_head_left"},
 	} {
-		_, err := transform.PrepareInto(c.file, c.edit)
+		_, err := transform.PrepareInto(t.Context(), c.file, c.edit)
 		if e := fault.As(err); e == nil || e.Kind != c.kind || e.Code != c.code {
 			t.Errorf("%v, want %s", err, c.code)
 		}
@@ -231,5 +231,29 @@ func TestSameFindsAChange(t *testing.T) {
 	w.RawData[0] ^= 1
 	if _, d, _ := attach.Same(merged.Model, other, outputs); d == "" {
 		t.Error("a changed bit was not seen")
+	}
+}
+
+// A model of the trunk's own weights, written by another exporter, becomes a head that needs no data: the trunk computes it bit
+// for bit once both have one form. Without an engine its form ends the trunk.
+func TestIntoOfAnotherExporter(t *testing.T) {
+	a := zooModel(t, "vit-t17-a")
+	p := prepare(t, a, zooModel(t, "vit-t17-a"))
+	merged := mergeAll(t, p, nil, transform.Options{Settings: preset(t, "best")})
+	other := zooModel(t, "vit-d18-a")
+	e := transform.Edit{Engine: engine(t), Fit: []transform.NewHead{{Head: "c", Model: other}}}
+	in, err := transform.PrepareInto(t.Context(), merged.Model, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := in.New[0]; !c.Exact || in.NeedsData() || c.Nodes-c.SharedNodes != 1 || c.Form == nil {
+		t.Errorf("exact %v, %d of %d nodes shared, form %+v", c.Exact, c.SharedNodes, c.Nodes, c.Form)
+	}
+	e.Engine = nil
+	if in, err = transform.PrepareInto(t.Context(), merged.Model, e); err != nil {
+		t.Fatal(err)
+	}
+	if c := in.New[0]; c.Nodes-c.SharedNodes < 20 {
+		t.Errorf("without an engine %d of %d nodes are shared", c.SharedNodes, c.Nodes)
 	}
 }

@@ -71,7 +71,7 @@ func (m *attaching) start(cmd *cobra.Command) error {
 
 func (m *attaching) run(ctx context.Context) error {
 	m.a.doc.Result, m.result.Seconds = &m.result, m.seconds
-	if err := m.timed("prepare", m.prepare); err != nil {
+	if err := m.timed("prepare", func() error { return m.prepare(ctx) }); err != nil {
 		return err
 	}
 	sets := &datasets{a: m.a, flags: m.f.dataset}
@@ -99,7 +99,7 @@ func (m *attaching) run(ctx context.Context) error {
 }
 
 // prepare loads the files, finds where the new heads read the trunk, and says so.
-func (m *attaching) prepare() error {
+func (m *attaching) prepare(ctx context.Context) error {
 	var err error
 	if m.merged, err = onnx.Load(m.f.into.file); err != nil {
 		return err
@@ -118,7 +118,13 @@ func (m *attaching) prepare() error {
 	if e.MapInput, err = parseMapInput(m.f.mapInput); err != nil {
 		return err
 	}
-	if m.in, err = transform.PrepareInto(m.merged, e); err != nil {
+	if len(e.Fit) > 0 {
+		if err := m.openEngine(); err != nil {
+			return err
+		}
+		e.Engine = m.engine
+	}
+	if m.in, err = transform.PrepareInto(ctx, m.merged, e); err != nil {
 		return err
 	}
 	m.needsData = m.in.NeedsData()
@@ -160,6 +166,9 @@ func (m *attaching) describe() {
 	}
 	for _, h := range m.in.New {
 		m.a.printf("new: %s from %s, %d of its %d nodes are the trunk's\n", h.Head, h.File, h.SharedNodes, h.Nodes)
+		if h.Form != nil {
+			m.a.showForms([]transform.FormProof{*h.Form})
+		}
 		for _, c := range h.Crossings {
 			how := "a linear map in between"
 			switch {
