@@ -73,17 +73,13 @@ func (in *Into) verifyTypes(file *onnx.Model) error {
 
 // verifyRuns makes all comparisons at one batch size.
 func (in *Into) verifyRuns(ctx context.Context, v *verifier, res *IntoResult, batch int64) error {
-	feeds, err := v.feeds(batch)
-	if err != nil {
-		return err
-	}
 	fitted := map[string]*onnx.Tensor{}
 	for _, h := range in.New {
 		memory := h.memory
 		if in.precision.Type != onnx.Undefined { // what was fitted is rounded to the file's type
 			memory = res.Model
 		}
-		out, err := v.outputs(ctx, memory, true, feeds)
+		out, err := v.outputs(ctx, memory, true, batch, nil)
 		if err != nil {
 			return err
 		}
@@ -93,7 +89,7 @@ func (in *Into) verifyRuns(ctx context.Context, v *verifier, res *IntoResult, ba
 	}
 	for _, unoptimized := range []bool{true, false} {
 		way := map[bool]string{true: "without optimisations", false: "optimised"}[unoptimized]
-		got, err := v.outputs(ctx, v.file, unoptimized, feeds)
+		got, err := v.outputs(ctx, v.file, unoptimized, batch, nil)
 		if err != nil {
 			return err
 		}
@@ -101,7 +97,7 @@ func (in *Into) verifyRuns(ctx context.Context, v *verifier, res *IntoResult, ba
 			return err
 		}
 		if len(in.Untouched) > 0 {
-			old, err := v.outputs(ctx, in.File, unoptimized, feeds)
+			old, err := v.outputs(ctx, in.File, unoptimized, batch, nil)
 			if err != nil {
 				return err
 			}
@@ -111,7 +107,7 @@ func (in *Into) verifyRuns(ctx context.Context, v *verifier, res *IntoResult, ba
 			v.compare(fmt.Sprintf("new heads %s, batch %d, against memory", way, batch), got, fitted)
 		}
 		if unoptimized {
-			if err := in.verifyExact(ctx, v, batch, feeds, got); err != nil {
+			if err := in.verifyExact(ctx, v, batch, got); err != nil {
 				return err
 			}
 		}
@@ -135,16 +131,12 @@ func (in *Into) bits(name string, got, want map[string]*onnx.Tensor) Check {
 }
 
 // verifyExact compares heads that lose nothing with their models.
-func (in *Into) verifyExact(ctx context.Context, v *verifier, batch int64, feeds, got map[string]*onnx.Tensor) error {
+func (in *Into) verifyExact(ctx context.Context, v *verifier, batch int64, got map[string]*onnx.Tensor) error {
 	for _, h := range in.New {
 		if !h.Exact {
 			continue
 		}
-		own := map[string]*onnx.Tensor{}
-		for mine, theirs := range h.match.Inputs {
-			own[mine] = feeds[theirs]
-		}
-		out, err := v.outputs(ctx, h.Original, true, own)
+		out, err := v.outputs(ctx, h.Original, true, batch, h.match.Inputs)
 		if err != nil {
 			return err
 		}

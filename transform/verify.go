@@ -40,7 +40,7 @@ func (p *Prepared) Verify(ctx context.Context, e calibrate.Engine, file *onnx.Mo
 		return nil, err
 	}
 	for _, batch := range v.batches() {
-		if err := v.run(ctx, batch); err != nil {
+		if err := v.compareAt(ctx, batch); err != nil {
 			return v.checks, err
 		}
 	}
@@ -66,9 +66,16 @@ type verifier struct {
 	src    calibrate.Source
 	checks []Check
 	first  map[string]*onnx.Tensor // outputs for the first sample alone
+	ran    map[way]map[int64]map[string]*onnx.Tensor // by batch size
 	// widened says that the engine cannot run the model in its own type, so that what it computes in float32
 	// is verified instead.
 	widened bool
+}
+
+// way is how a model was run.
+type way struct {
+	m           *onnx.Model
+	unoptimized bool
 }
 
 // declarations compares the declared outputs with the sources'.
@@ -102,13 +109,9 @@ func (v *verifier) batches() []int64 {
 	return verifyBatches
 }
 
-// run makes all comparisons at one batch size.
-func (v *verifier) run(ctx context.Context, batch int64) error {
-	feeds, err := v.feeds(batch)
-	if err != nil {
-		return err
-	}
-	want, err := v.outputs(ctx, v.res.Model, true, feeds)
+// compareAt makes all comparisons at one batch size.
+func (v *verifier) compareAt(ctx context.Context, batch int64) error {
+	want, err := v.outputs(ctx, v.res.Model, true, batch, nil)
 	if err != nil {
 		return err
 	}
@@ -119,7 +122,7 @@ func (v *verifier) run(ctx context.Context, batch int64) error {
 		name        string
 		unoptimized bool
 	}{{"without optimisations", true}, {"optimised", false}} {
-		got, err := v.outputs(ctx, v.file, way.unoptimized, feeds)
+		got, err := v.outputs(ctx, v.file, way.unoptimized, batch, nil)
 		if err != nil {
 			return err
 		}
@@ -132,7 +135,7 @@ func (v *verifier) run(ctx context.Context, batch int64) error {
 		}
 		v.compare(fmt.Sprintf("file %s, batch %d, against memory", name, batch), got, want)
 		if !way.unoptimized {
-			if err := v.allowRounding(ctx, feeds); err != nil {
+			if err := v.allowRounding(ctx, batch); err != nil {
 				return err
 			}
 		}
@@ -143,15 +146,15 @@ func (v *verifier) run(ctx context.Context, batch int64) error {
 		v.compare(fmt.Sprintf("first sample, batch 1 against batch %d", batch), firstSample(want), v.first)
 	}
 	if v.res.Exact {
-		return v.againstSources(ctx, batch, feeds, want)
+		return v.againstSources(ctx, batch, want)
 	}
 	return nil
 }
 
 // againstSources compares a merge that loses nothing with every source.
-func (v *verifier) againstSources(ctx context.Context, batch int64, feeds, got map[string]*onnx.Tensor) error {
+func (v *verifier) againstSources(ctx context.Context, batch int64, got map[string]*onnx.Tensor) error {
 	for i, m := range v.p.Originals {
-		out, err := v.outputs(ctx, m, true, v.sourceFeeds(i, feeds))
+		out, err := v.outputs(ctx, m, true, batch, v.sourceInputs(i))
 		if err != nil {
 			return err
 		}
@@ -164,21 +167,61 @@ func (v *verifier) againstSources(ctx context.Context, batch int64, feeds, got m
 	return nil
 }
 
-// outputs runs a model. One in bfloat16, for which ONNX Runtime has no kernels on the CPU, is run in float32
+// outputs is what a model answers at one batch size; names gives each of its inputs the merged model's, nil where they
+// are the same. At the first question all sizes are run in one session, which for a large model takes most of the time.
+func (v *verifier) outputs(ctx context.Context, m *onnx.Model, unoptimized bool, batch int64, names map[string]string) (map[string]*onnx.Tensor, error) {
+	w := way{m, unoptimized}
+	if v.ran[w] == nil {
+		all, err := v.run(ctx, w, names)
+		if err != nil {
+			return nil, err
+		}
+		if v.ran == nil {
+			v.ran = map[way]map[int64]map[string]*onnx.Tensor{}
+		}
+		v.ran[w] = all
+	}
+	return v.ran[w][batch], nil
+}
+
+// run runs a model at all batch sizes. One in bfloat16, for which ONNX Runtime has no kernels on the CPU, is run in float32
 // where the engine refuses it as it is.
-func (v *verifier) outputs(ctx context.Context, m *onnx.Model, unoptimized bool, feeds map[string]*onnx.Tensor) (map[string]*onnx.Tensor, error) {
+func (v *verifier) run(ctx context.Context, w way, names map[string]string) (map[int64]map[string]*onnx.Tensor, error) {
+	m := w.m
 	if v.p.Precision.Type == onnx.BFloat16 && v.inFloat32(ctx, m) {
 		var err error
 		if m, _, err = rewrite.ToFloat32(m); err != nil {
 			return nil, err
 		}
 	}
-	s, err := v.e.Open(ctx, m, calibrate.SessionOptions{Threads: 1, Unoptimized: unoptimized})
+	s, err := v.e.Open(ctx, m, calibrate.SessionOptions{Threads: 1, Unoptimized: w.unoptimized})
 	if err != nil {
 		return nil, fault.Wrap(fault.Verification, "does_not_load", err, "the engine refuses the model")
 	}
 	defer s.Close()
-	return s.Run(ctx, feeds)
+	all := map[int64]map[string]*onnx.Tensor{}
+	for _, batch := range v.batches() {
+		feeds, err := v.feeds(batch)
+		if err != nil {
+			return nil, err
+		}
+		if all[batch], err = s.Run(ctx, renamed(feeds, names)); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// renamed gives feeds the names that a model has for them, nil for the same.
+func renamed(feeds map[string]*onnx.Tensor, names map[string]string) map[string]*onnx.Tensor {
+	if names == nil {
+		return feeds
+	}
+	own := map[string]*onnx.Tensor{}
+	for mine, theirs := range names {
+		own[mine] = feeds[theirs]
+	}
+	return own
 }
 
 // inFloat32 reports whether the engine refuses the model.

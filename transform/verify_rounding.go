@@ -13,14 +13,14 @@ const roundingFactor, mostRounding = 10, 1e-3
 
 // allowRounding looks at the last check, of the optimised file: where it failed by what rounding could explain, the
 // sources are run with and without optimisations on the same inputs, and the limit becomes what they show.
-func (v *verifier) allowRounding(ctx context.Context, feeds map[string]*onnx.Tensor) error {
+func (v *verifier) allowRounding(ctx context.Context, batch int64) error {
 	last := &v.checks[len(v.checks)-1]
 	if last.Passed || last.Deviation > mostRounding || tolerance[onnx.Float] != last.Limit {
 		return nil
 	}
 	own := 0.0
 	for i := range v.p.Originals {
-		d, err := v.rounding(ctx, i, feeds)
+		d, err := v.rounding(ctx, i, batch)
 		if err != nil {
 			return err
 		}
@@ -32,13 +32,12 @@ func (v *verifier) allowRounding(ctx context.Context, feeds map[string]*onnx.Ten
 }
 
 // rounding is the largest relative deviation of source i's outputs between optimised and not.
-func (v *verifier) rounding(ctx context.Context, i int, feeds map[string]*onnx.Tensor) (float64, error) {
-	mine := v.sourceFeeds(i, feeds)
-	plain, err := v.outputs(ctx, v.p.Originals[i], true, mine)
+func (v *verifier) rounding(ctx context.Context, i int, batch int64) (float64, error) {
+	plain, err := v.outputs(ctx, v.p.Originals[i], true, batch, v.sourceInputs(i))
 	if err != nil {
 		return 0, err
 	}
-	optimised, err := v.outputs(ctx, v.p.Originals[i], false, mine)
+	optimised, err := v.outputs(ctx, v.p.Originals[i], false, batch, v.sourceInputs(i))
 	if err != nil {
 		return 0, err
 	}
@@ -51,11 +50,11 @@ func (v *verifier) rounding(ctx context.Context, i int, feeds map[string]*onnx.T
 	return own, nil
 }
 
-// sourceFeeds are the merged model's inputs under the names of source i.
-func (v *verifier) sourceFeeds(i int, feeds map[string]*onnx.Tensor) map[string]*onnx.Tensor {
-	mine := map[string]*onnx.Tensor{}
+// sourceInputs maps the inputs of source i to the merged model's.
+func (v *verifier) sourceInputs(i int) map[string]string {
+	names := map[string]string{}
 	for _, row := range v.p.Sources.Pairing.Inputs {
-		mine[row[i]] = feeds[row[0]]
+		names[row[i]] = row[0]
 	}
-	return mine
+	return names
 }

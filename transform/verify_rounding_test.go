@@ -79,3 +79,24 @@ func TestVerifyAllowsTheSourcesRounding(t *testing.T) {
 		})
 	}
 }
+
+// Opening a large model costs most of its verification: each is opened once for all sizes of batches.
+func TestVerifyOpensEachModelOnce(t *testing.T) {
+	e := &meteredEngine{Engine: engine(t)}
+	p := prepare(t, real(t, "mlp_a"), real(t, "mlp_b"))
+	src := randomSamples(16, "input", 1, 28, 28)
+	for _, c := range []struct {
+		match            string
+		sessions, checks int
+	}{{"identity", 3, 8}, {"full", 5, 14}} { // full is compared with its sources, too
+		res, err := p.Merge(t.Context(), e, src, transform.Options{Settings: transform.Settings{Match: c.match, Represent: "mean", Refit: "none"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.sessions = 0
+		checks, err := p.Verify(t.Context(), e, res.Model.Clone(), res, src)
+		if err != nil || e.sessions != c.sessions || len(checks) != c.checks {
+			t.Errorf("%s: %d sessions, %d checks, %v", c.match, e.sessions, len(checks), err)
+		}
+	}
+}
