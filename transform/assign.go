@@ -36,7 +36,7 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 		}
 		as[sp] = a
 	}
-	return as, p.assignHeads(as, t, stats, o)
+	return as, p.assignHeads(as, t, stats, o, readers.out)
 }
 
 func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, width int, readers []match.Reader) (merge.Assignment, error) {
@@ -178,6 +178,8 @@ func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, 
 	switch {
 	case o.Match == "subset" && sp.Mode == space.Zip && explains(m, widths):
 		return match.Subset(f, mo)
+	case o.Match == "subset" && sp.Mode == space.Permute && explains(m, widths) && len(readers) > 0:
+		return match.SubsetOfPairs(f, mo)
 	case width > 0 && width != sp.Dim: // only zip and subset have other widths than the models'
 		z, err = match.Greedy(f, mo)
 	case o.Match == "random", o.Match == "halves":

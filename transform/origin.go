@@ -41,7 +41,7 @@ func (p *Prepared) Origin() (Origin, error) {
 			if t == nil || !onnx.DType(t.GetDataType()).IsFloat() {
 				continue
 			}
-			d, same, n, err := p.compareWeights(name, len(nodes[0].GetInput()) > 1 && slot == 1)
+			d, same, n, err := p.compareWeights(name, slot == 1 && !isVector(t))
 			if err != nil {
 				return Origin{}, err
 			}
@@ -71,6 +71,17 @@ func (p *Prepared) Origin() (Origin, error) {
 		o.Verdict = sameOriginVerdict
 	}
 	return o, nil
+}
+
+// isVector tells biases, and the gains of norms, from weights that contract: at most one of their axes is longer than 1.
+func isVector(t *onnx.TensorProto) bool {
+	long := 0
+	for _, d := range t.GetDims() {
+		if d > 1 {
+			long++
+		}
+	}
+	return long < 2
 }
 
 // madeBy is the space whose features a parameter makes.

@@ -55,7 +55,7 @@ func (f *readerFinder) add(i int, n *onnx.Node) error {
 	value, _ := f.p.Sources.Pairing.Value(i, 0, n.GetInput()[c.InputSlot])
 	at := 0
 	for _, seg := range layout {
-		if moments(f.stats, seg.Space) != nil && seg.Space.Mode == space.Zip {
+		if moments(f.stats, seg.Space) != nil && chosen(seg.Space) {
 			r := f.reader(seg.Space, value)
 			addGram(r, rows(w, param.Dims, c.ParamAxis, at, seg), seg.Space.First(i), f.p.weightOf(i))
 		}
@@ -63,6 +63,9 @@ func (f *readerFinder) add(i int, n *onnx.Node) error {
 	}
 	return nil
 }
+
+// chosen reports whether a subset of a space's features may be kept.
+func chosen(sp *space.Space) bool { return sp.Mode == space.Zip || sp.Mode == space.Permute }
 
 // contracted is the axis of a trunk's value that a node of model i contracts with constant weights; ok is false for
 // other nodes.

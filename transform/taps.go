@@ -102,7 +102,7 @@ func (p tapper) findAll(sp *space.Space) []place {
 func (p tapper) places() []calibrate.Tap {
 	var taps []calibrate.Tap
 	for _, sp := range p.t.Analysis.Spaces {
-		if sp.Mode != space.Zip || sp.Constant || p.t.Identical[sp] {
+		if !chosen(sp) || sp.Constant || p.t.Identical[sp] {
 			continue
 		}
 		for k, at := range p.findAll(sp) {

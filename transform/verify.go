@@ -65,7 +65,7 @@ type verifier struct {
 	file   *onnx.Model
 	src    calibrate.Source
 	checks []Check
-	first  map[string]*onnx.Tensor // outputs for the first sample alone
+	first  map[string]*onnx.Tensor                   // outputs for the first sample alone
 	ran    map[way]map[int64]map[string]*onnx.Tensor // by batch size
 	// widened says that the engine cannot run the model in its own type, so that what it computes in float32
 	// is verified instead.
