@@ -132,6 +132,11 @@ func (w *sweeping) prepare(ctx context.Context) error {
 	if w.candidates, err = g.Candidates(); err != nil {
 		return err
 	}
+	for i := range w.candidates { // as merge does
+		if w.candidates[i].Settings, err = w.p.Suit(w.candidates[i].Settings); err != nil {
+			return err
+		}
+	}
 	for _, c := range w.candidates {
 		if needs, err := w.p.NeedsData(w.options(c)); err == nil {
 			w.needsData = w.needsData || needs
