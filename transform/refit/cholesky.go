@@ -101,8 +101,17 @@ type factor struct {
 
 // solve solves large systems by the engine's products, small ones by gonum.
 func (p *products) solve(s, c *matrix, lambda float64) (*matrix, error) {
+	solve, err := p.decomposed(s, lambda)
+	if solve == nil {
+		return nil, err
+	}
+	return solve(c)
+}
+
+// decomposed decomposes S + λI, and returns what solves for it; nil where it is not positive definite.
+func (p *products) decomposed(s *matrix, lambda float64) (func(c *matrix) (*matrix, error), error) {
 	if s.rows < largeSystem {
-		return solveSmall(s, c, lambda)
+		return decomposeSmall(s, lambda), nil
 	}
 	f := &factor{p: p}
 	for at := 0; at < s.rows; at += panel {
@@ -112,7 +121,7 @@ func (p *products) solve(s, c *matrix, lambda float64) (*matrix, error) {
 	if ok, err := f.decompose(s, lambda); !ok || err != nil {
 		return nil, err
 	}
-	return f.solve(c)
+	return f.solve, nil
 }
 
 // rows are L's rows of block i in panel k.

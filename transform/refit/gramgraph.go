@@ -130,10 +130,14 @@ func (b *graphBuilder) sumSquares(x string, axes ...int64) string {
 // helperOpset is that of the helper graphs, whatever the model's own.
 const helperOpset = 17
 
-func (b *graphBuilder) model() *onnx.Model {
+func (b *graphBuilder) model() *onnx.Model { return b.modelFor(helperOpset) }
+
+// modelFor is the model with nodes of a model of that opset in it. What activations are made of is the same in every opset up to
+// the helper graphs' own.
+func (b *graphBuilder) modelFor(opset int64) *onnx.Model {
 	return &onnx.Model{Proto: &onnx.ModelProto{
 		IrVersion:   proto.Int64(8),
-		OpsetImport: []*onnx.OpsetID{{Domain: proto.String(""), Version: proto.Int64(helperOpset)}},
+		OpsetImport: []*onnx.OpsetID{{Domain: proto.String(""), Version: proto.Int64(max(opset, helperOpset))}},
 		Graph:       b.g,
 	}}
 }

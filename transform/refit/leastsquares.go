@@ -20,6 +20,8 @@ type Fit struct {
 	// Way is what was done: ls; repair, which is tried too where there are few positions; none.
 	Way    string  `json:"way"`
 	Lambda float64 `json:"lambda"` // the ridge chosen; 0 where the node was not solved for
+	// Activated is set where errors are those behind an activation, and the fit was corrected to lower them.
+	Activated bool `json:"behind_activation,omitempty"`
 	// Before and After are the squared error on held-out samples, relative to the target's variance.
 	Before float64 `json:"relative_error_before"`
 	After  float64 `json:"relative_error_after"`
@@ -87,7 +89,7 @@ func (l *fitter) open(ctx context.Context, nodes []Linear) (err error) {
 		pair    *pairWalk
 		targets *targets
 	}{{&l.fit, l.sources.fit}, {&l.held, l.sources.held}} {
-		pass.pair.targets = pass.targets
+		pass.pair.targets, pass.pair.columns = pass.targets, &columnCache{}
 		if pass.pair.walk, err = newWalk(e, l.merged, pass.targets.src, wantsOf(l.problems), l.sources.store, l.sources.o); err != nil {
 			return err
 		}
@@ -167,12 +169,40 @@ func (l *fitter) node(ctx context.Context, k int) error {
 	if err != nil {
 		return err
 	}
-	best := choose(tries, errors, variance, lambdas, &f)
+	best, left := choose(tries, errors, variance, lambdas, &f)
+	if p.activation != nil && f.Way == "ls" {
+		if best, err = l.behindActivation(ctx, p, systems, best, left, variance, &f); err != nil {
+			return err
+		}
+	}
 	l.fits = append(l.fits, f.forEach(p.parts)...)
 	if best == nil {
 		return nil
 	}
 	return correctNodes(l.merged, p, best)
+}
+
+// behindActivation takes, for each group, the best of a correction, which leaves so much, and those that activatedFit makes of it.
+func (l *fitter) behindActivation(ctx context.Context, p *problem, systems []*normal, best []*correction, left []float64, variance float64, f *Fit) ([]*correction, error) {
+	steps, err := l.activatedFit(ctx, p, systems, best, f.Lambda)
+	if err != nil {
+		return nil, err
+	}
+	errors, err := l.held.judge(ctx, p, steps)
+	if err != nil {
+		return nil, err
+	}
+	best, f.After = slices.Clone(best), 0
+	for g := range best {
+		least := left[g]
+		for k := range steps {
+			if errors[k][g] < least {
+				best[g], least, f.Activated = steps[k][g], errors[k][g], true
+			}
+		}
+		f.After += least / variance
+	}
+	return best, nil
 }
 
 // forEach is what was done to each node of a problem.
@@ -232,9 +262,9 @@ func (l *fitter) addRepair(p *problem, systems []*normal, tries [][]*correction)
 	return append(tries, repairs), nil
 }
 
-// choose takes for each group the try with the least error; nil where all groups are best left alone.
-func choose(tries [][]*correction, errors [][]float64, variance float64, lambdas []float64, f *Fit) []*correction {
-	best := make([]*correction, len(tries[0]))
+// choose takes for each group the try with the least error, which it returns too; nil where all groups are best left alone.
+func choose(tries [][]*correction, errors [][]float64, variance float64, lambdas []float64, f *Fit) (best []*correction, left []float64) {
+	best, left = make([]*correction, len(tries[0])), make([]float64, len(tries[0]))
 	f.Way = "none"
 	for g := range best {
 		at := 0
@@ -244,7 +274,8 @@ func choose(tries [][]*correction, errors [][]float64, variance float64, lambdas
 			}
 		}
 		f.Before += errors[0][g] / variance
-		f.After += errors[at][g] / variance
+		left[g] = errors[at][g]
+		f.After += left[g] / variance
 		switch best[g] = tries[at][g]; {
 		case best[g] == nil:
 		case at > len(lambdas):
@@ -256,7 +287,7 @@ func choose(tries [][]*correction, errors [][]float64, variance float64, lambdas
 		}
 	}
 	if f.Way == "none" {
-		return nil
+		return nil, left
 	}
-	return best
+	return best, left
 }

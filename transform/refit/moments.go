@@ -3,6 +3,7 @@ package refit
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -13,6 +14,35 @@ import (
 type pairWalk struct {
 	walk    *walk
 	targets *targets
+	columns *columnCache // of the node that is being fitted
+}
+
+// columnCache keeps the columns of a node for its next pass: cutting them out takes as long as a pass over them.
+type columnCache struct {
+	left  int64 // bytes that may still be kept
+	mu    sync.Mutex
+	kept  map[int][]float32
+	whose *problem
+}
+
+// mostColumns is the most that is kept of columns, in bytes: those of a node with 1,800 inputs at 9,000 positions.
+const mostColumns = 64 << 20
+
+func (c *columnCache) get(q *problem, batch int) []float32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.whose != q {
+		c.left, c.kept, c.whose = mostColumns, map[int][]float32{}, q
+	}
+	return c.kept[batch]
+}
+
+func (c *columnCache) put(batch int, columns []float32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if size := 4 * int64(len(columns)); size <= c.left {
+		c.kept[batch], c.left = columns, c.left-size
+	}
 }
 
 // batchSums are the engine's sums over the columns of a batch.
@@ -43,7 +73,7 @@ func (p pairWalk) overBatches(ctx context.Context, m *onnx.Model, q *problem, mo
 				return err
 			}
 			more(feeds)
-			out, err := s.Run(ctx, feeds)
+			out, err := s.Run(ctx, inputsOf(m, feeds))
 			results[b-from] = batchSums{out, float64(cols)}
 			return err
 		})
@@ -59,27 +89,29 @@ func (p pairWalk) overBatches(ctx context.Context, m *onnx.Model, q *problem, mo
 	return nil
 }
 
+// inputsOf are the feeds that a graph reads.
+func inputsOf(m *onnx.Model, feeds map[string]*onnx.Tensor) map[string]*onnx.Tensor {
+	own := map[string]*onnx.Tensor{}
+	for _, in := range m.Graph().GetInput() {
+		own[in.GetName()] = feeds[in.GetName()]
+	}
+	return own
+}
+
 // feeds are the columns of a batch, what the sources make there, less the skip, and the node's weights; and the number
 // of columns that count.
 func (p pairWalk) feeds(q *problem, batch int, w []float32) (map[string]*onnx.Tensor, int, error) {
-	index := q.index(batch, p.walk.samples())
-	var inputs []*onnx.Tensor
-	for _, part := range q.parts {
-		x, err := p.walk.value(part.Input, batch)
-		if err != nil {
-			return nil, 0, err
-		}
-		inputs = append(inputs, x)
-	}
-	columns, err := q.columns(inputs, index)
+	index := q.index(batch, p.walk.samples(), p.targets.judges)
+	columns, err := p.columnsOf(q, batch, index)
 	if err != nil {
 		return nil, 0, err
 	}
-	r, err := p.targets.get(q, batch)
+	target, err := p.targets.get(q, batch)
 	if err != nil {
 		return nil, 0, err
 	}
-	if r, err = p.withoutSkip(q, r, batch, index); err != nil {
+	r, err := p.withoutSkip(q, target, batch, index)
+	if err != nil {
 		return nil, 0, err
 	}
 	cols := len(columns) / (q.groups * (q.d + 1))
@@ -104,7 +136,34 @@ func (p pairWalk) feeds(q *problem, batch int, w []float32) (map[string]*onnx.Te
 	feeds := map[string]*onnx.Tensor{
 		sumX: q.grouped(columns, q.d+1, cols), sumR: q.grouped(flat, q.o, cols), sumW: q.grouped(w, q.o, q.d+1),
 	}
+	if q.activation != nil {
+		t, _, err := float32s(target)
+		if err != nil {
+			return nil, 0, err
+		}
+		feeds[sumT] = q.grouped(t, q.o, cols)
+	}
 	return feeds, count, nil
+}
+
+// columnsOf are the columns of a batch.
+func (p pairWalk) columnsOf(q *problem, batch int, index []int64) ([]float32, error) {
+	if kept := p.columns.get(q, batch); kept != nil {
+		return kept, nil
+	}
+	var inputs []*onnx.Tensor
+	for _, part := range q.parts {
+		x, err := p.walk.value(part.Input, batch)
+		if err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, x)
+	}
+	columns, err := q.columns(inputs, index)
+	if err == nil && p.walk.o.Mask == "" { // columns that do not count are cleared in place
+		p.columns.put(batch, columns)
+	}
+	return columns, err
 }
 
 // withoutSkip subtracts what the merged network's skip really carries.
@@ -212,7 +271,7 @@ func accumulate(total []float64, v []float32) {
 }
 
 // judge returns, for each correction and group, the mean squared error that it leaves, summed over the group's
-// outputs.
+// outputs; behind the activation, where there is one.
 func (p pairWalk) judge(ctx context.Context, q *problem, tries [][]*correction) ([][]float64, error) {
 	flat := make([]float32, 0, len(tries)*q.groups*q.o*(q.d+1))
 	for _, try := range tries {
@@ -227,7 +286,11 @@ func (p pairWalk) judge(ctx context.Context, q *problem, tries [][]*correction) 
 	sum, n := make([]float64, len(tries)*q.groups), 0.0
 	corrections := tensor32(flat, dims...)
 	more := func(feeds map[string]*onnx.Tensor) { feeds[sumD] = corrections }
-	err := p.overBatches(ctx, judgeGraph(q.groups), q, more, func(b batchSums) error {
+	graph := judgeGraph(q.groups)
+	if q.activation != nil {
+		graph = q.activatedJudgeGraph(p.walk.model.Opset(""))
+	}
+	err := p.overBatches(ctx, graph, q, more, func(b batchSums) error {
 		v, _, err := float32s(b.out[sumError])
 		if err != nil {
 			return err

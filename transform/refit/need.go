@@ -38,7 +38,7 @@ func (s *Sources) Need(ctx context.Context, merged *onnx.Model, nodes []Linear) 
 		}
 		after := int64(0)
 		for k, p := range slices.Backward(problems) {
-			after += p.targetBytes(t.walk.samples())
+			after += p.targetBytes(t.walk.samples(), t.judges)
 			left[k] += after
 		}
 	}
@@ -67,10 +67,10 @@ func (s *Sources) Need(ctx context.Context, merged *onnx.Model, nodes []Linear) 
 }
 
 // targetBytes is the size of what the sources make at the positions that a problem looks at.
-func (p *problem) targetBytes(samples int) int64 {
+func (p *problem) targetBytes(samples int, half bool) int64 {
 	positions := 1
 	if p.sampled {
-		positions = p.perSample(samples)
+		positions = p.perSample(samples, half)
 	}
 	return 4 * int64(len(p.Target)) * int64(p.groups*p.o) * int64(positions) * int64(samples)
 }

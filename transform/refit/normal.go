@@ -128,23 +128,34 @@ type solver func(s, c *matrix, lambda float64) (*matrix, error)
 
 // solveSmall solves by gonum's Cholesky decomposition.
 func solveSmall(s, c *matrix, lambda float64) (*matrix, error) {
+	solve := decomposeSmall(s, lambda)
+	if solve == nil {
+		return nil, nil
+	}
+	return solve(c)
+}
+
+// decomposeSmall is products.decomposed by gonum.
+func decomposeSmall(s *matrix, lambda float64) func(c *matrix) (*matrix, error) {
 	a := mat.NewSymDense(s.rows, append([]float64(nil), s.v...))
 	for i := range s.rows {
 		a.SetSym(i, i, a.At(i, i)+lambda)
 	}
 	var chol mat.Cholesky
 	if !chol.Factorize(a) {
-		return nil, nil
+		return nil
 	}
-	var wt mat.Dense
-	if chol.SolveTo(&wt, mat.NewDense(c.rows, c.columns, c.v).T()) != nil {
-		return nil, nil
+	return func(c *matrix) (*matrix, error) {
+		var wt mat.Dense
+		if chol.SolveTo(&wt, mat.NewDense(c.rows, c.columns, c.v).T()) != nil {
+			return nil, nil
+		}
+		w := newMatrix(c.rows, c.columns)
+		for i := range w.rows {
+			mat.Col(w.row(i), i, &wt)
+		}
+		return w, nil
 	}
-	w := newMatrix(c.rows, c.columns)
-	for i := range w.rows {
-		mat.Col(w.row(i), i, &wt)
-	}
-	return w, nil
 }
 
 // matrix is row-major.

@@ -9,10 +9,13 @@ import (
 )
 
 // samplesPerWeight is how many positions a fit takes for each weight behind an output, if there are so many;
-// minPositions the least. Beyond about sixteen the result does not change (docs/refit.md).
+// minPositions the least. Narrow nodes, of which more cost little, take up to mostPositions: as many as make
+// samplesTimesWeights with the weights behind an output (docs/refit.md).
 var (
-	samplesPerWeight = 8
-	minPositions     = 8000
+	samplesPerWeight    = 8
+	minPositions        = 8000
+	mostPositions       = 32000
+	samplesTimesWeights = 8000 * 576
 )
 
 // problem is a node that is to be fitted, with what is known of it before anything runs. Two nodes whose sum is all that
@@ -27,6 +30,8 @@ type problem struct {
 	// its first axis does not count samples: then every row is taken.
 	dims    []int64
 	sampled bool
+	// activation is what is made of At before anything else sees it; nil for nothing.
+	activation *activation
 }
 
 // part is a node of a problem, with d of its inputs, from the first on.
@@ -71,6 +76,7 @@ func newProblem(ix *onnx.Index, n Linear) (p *problem, ok bool) {
 	}
 	p.d, p.o = kernel.inputs(dims), kernel.outputs(dims)/p.groups
 	p.parts = []part{{Linear: n, node: node, kernel: kernel, d: p.d}}
+	p.activation = activationOf(ix, p.At)
 	return p, p.ownWeights(ix) && p.follow(ix)
 }
 
@@ -152,19 +158,23 @@ func (p *problem) positions() int {
 	return n
 }
 
-// perSample is how many positions of each sample a fit looks at.
-func (p *problem) perSample(samples int) int {
-	want := max(minPositions, samplesPerWeight*p.d)
+// perSample is how many positions of each of so many samples a fit looks at, or, with half, a judgement: it takes half as many
+// in all, since what it tells is limited by the samples, not by the positions.
+func (p *problem) perSample(samples int, half bool) int {
+	want := max(minPositions, samplesPerWeight*p.d, min(mostPositions, samplesTimesWeights/p.d))
+	if half {
+		want /= 2
+	}
 	return min(p.positions(), (want+samples-1)/samples)
 }
 
 // index picks the positions of a batch that a fit looks at: the same for every sample of the batch, others in
 // the next batch, the same in every run. It is nil where all are taken.
-func (p *problem) index(batch, samples int) []int64 {
+func (p *problem) index(batch, samples int, half bool) []int64 {
 	if !p.sampled {
 		return nil
 	}
-	positions, perSample := p.positions(), p.perSample(samples)
+	positions, perSample := p.positions(), p.perSample(samples, half)
 	h := fnv.New64a()
 	h.Write([]byte(p.Name))
 	rng := rand.New(rand.NewPCG(h.Sum64(), uint64(batch)))

@@ -27,6 +27,7 @@ func NewSources(e calibrate.Engine, side *onnx.Model, fit, held calibrate.Source
 	o = o.withDefaults()
 	s := &Sources{engine: e, side: side, o: o, store: newStore(o.Memory, o.Scratch)}
 	s.fit, s.held = newTargets(s, fit), newTargets(s, held)
+	s.held.judges = true
 	return s
 }
 

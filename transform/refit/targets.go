@@ -14,6 +14,7 @@ import (
 type targets struct {
 	sources *Sources
 	src     calibrate.Source
+	judges  bool               // these samples choose between fits; half as many positions do
 	walk    *walk              // over src; of the latest pass
 	seen    map[string]glimpse // the sources' values, by name
 }
@@ -26,7 +27,7 @@ type glimpse struct {
 
 // sampleName tells a source's value at the positions that a node looks at.
 func (t *targets) sampleName(p *problem, m Member) string {
-	return fmt.Sprintf("%s at %d of %s", m.Value, p.perSample(t.walk.samples()), p.Node)
+	return fmt.Sprintf("%s at %d of %s", m.Value, p.perSample(t.walk.samples(), t.judges), p.Node)
 }
 
 // prepare runs the sources for those problems whose targets are not kept yet.
@@ -154,7 +155,7 @@ func (t *targets) run(ctx context.Context, problems []*problem) error {
 // feedPositions adds the sampled positions of a batch.
 func (t *targets) feedPositions(problems []*problem, batch int, feeds map[string]*onnx.Tensor) {
 	for k, p := range problems {
-		if index := p.index(batch, t.walk.samples()); index != nil {
+		if index := p.index(batch, t.walk.samples(), t.judges); index != nil {
 			feeds[positionsName(k)] = onnx.FromInt64(index, int64(len(index)))
 		}
 	}
@@ -273,7 +274,7 @@ func (t *targets) varianceOf(p *problem) (float64, error) {
 			return 0, err
 		}
 		cols := len(v) / channels
-		g := grid{v: v, outer: 1, channels: channels, inner: cols, keep: p.kept(m, p.index(b, t.walk.samples()), cols)}
+		g := grid{v: v, outer: 1, channels: channels, inner: cols, keep: p.kept(m, p.index(b, t.walk.samples(), t.judges), cols)}
 		for c, s := range g.sums(make([]float64, channels)) {
 			a := &all[c]
 			a.n, a.sum, a.square = a.n+s.n, a.sum+s.sum, a.square+s.square
