@@ -25,10 +25,9 @@ output y f32
 `
 
 // TestFitsBehindActivations goes on with the steps and looks whether they come to the minimum: there the gradient of the error
-// behind the activation, and of the ridge, is zero. On the way, no step makes it larger.
+// behind the activation, and of the ridge, is zero, and the error is smaller than that of least squares.
 func TestFitsBehindActivations(t *testing.T) {
-	const silu = "Mul(z, s)\ns = Sigmoid(z)" // it falls somewhere, so its steps may go too far
-	for _, activation := range []string{"Relu(z)", "Clip(z, low, high)", "Tanh(z)", silu} {
+	for _, activation := range []string{"Relu(z)", "Clip(z, low, high)", "Tanh(z)", "Mul(z, s)\ns = Sigmoid(z)"} {
 		side := onnxtest.Build(t, fmt.Sprintf(blind, 8, 1, 2, activation))
 		merged := onnxtest.Build(t, fmt.Sprintf(blind, 5, 4, 5, activation))
 		src := tensors{"x", onnxtest.RandomBetween(7, -1, 1, onnx.Float, 300, 8)}
@@ -70,23 +69,20 @@ func TestFitsBehindActivations(t *testing.T) {
 			}
 			return largest
 		}
-		first, before := slope(), math.Inf(1)
+		first, start := slope(), at
 		for range 30 {
 			steps, err := l.activatedFit(t.Context(), p, systems, at, lambda)
 			if err != nil {
 				t.Fatal(err)
 			}
-			errors, err := l.held.judge(t.Context(), p, steps) // on the samples that were fitted
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, e := range errors {
-				if activation != silu && e[0] > before*(1+1e-3) { // the ridge may take a little of it back
-					t.Errorf("%s: the error rises from %.4g to %.4g", activation, before, e[0])
-				}
-				before = e[0]
-			}
 			at = steps[len(steps)-1]
+		}
+		errors, err := l.held.judge(t.Context(), p, [][]*correction{start, at}) // on the samples that were fitted
+		if err != nil {
+			t.Fatal(err)
+		}
+		if errors[1][0] > 0.99*errors[0][0] {
+			t.Errorf("%s: the error behind it is %.4g, by least squares %.4g", activation, errors[1][0], errors[0][0])
 		}
 		if last := slope(); first < 1e-3 || last > 3e-2*first {
 			t.Errorf("%s: the slope is %.2g after least squares and %.2g after 60 steps", activation, first, last)
