@@ -2,7 +2,6 @@ package transform_test
 
 import (
 	"context"
-	"math"
 	"testing"
 
 	"github.com/onnx-zip/onnx-zip/transform"
@@ -20,7 +19,11 @@ func TestNeedIsWhatIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := mergeAll(t, p, src, o).Report.Refit
-			if d := float64(need.Memory-r.Memory) / float64(r.Memory); math.Abs(d) > 0.01 {
+			least := 0.99
+			if memory > 0 { // tensors are kept whole: the last one may not fit
+				least = 0.8
+			}
+			if used := float64(r.Memory) / float64(need.Memory); used > 1.01 || used < least {
 				t.Errorf("%s: %d bytes of memory were predicted, %d used", pair, need.Memory, r.Memory)
 			}
 			if (need.Scratch > 0) != (memory > 0) || float64(r.Scratch) < 0.8*float64(need.Scratch) || float64(r.Scratch) > 2*float64(need.Scratch) {

@@ -13,6 +13,8 @@ import (
 type Need struct {
 	Memory  int64 `json:"memory_bytes"`  // kept in memory, at most Options.Memory
 	Scratch int64 `json:"scratch_bytes"` // kept in the scratch file
+	// Columns is what is kept besides of one node's columns, for its next pass.
+	Columns int64 `json:"columns_bytes"`
 	// System is the largest linear system: a Gram of [inputs+1]² float64 for each group, and the right-hand sides.
 	System int64 `json:"system_bytes"`
 }
@@ -46,6 +48,7 @@ func (s *Sources) Need(ctx context.Context, merged *onnx.Model, nodes []Linear) 
 		left = slices.Repeat(left[:1], len(left))
 	}
 	for _, p := range problems {
+		n.Columns = max(n.Columns, p.columnBytes(s.fit)+p.columnBytes(s.held))
 		n.System = max(n.System, 8*int64(p.groups)*int64(p.d+1)*int64(p.d+1+p.o))
 	}
 	samples := int64(s.fit.src.Samples() + s.held.src.Samples())
@@ -64,6 +67,15 @@ func (s *Sources) Need(ctx context.Context, merged *onnx.Model, nodes []Linear) 
 	n.Memory = min(most, s.o.Memory)
 	n.Scratch = most - n.Memory
 	return n, nil
+}
+
+// columnBytes is the size of the columns that are kept of a problem.
+func (p *problem) columnBytes(t *targets) int64 {
+	samples, positions := t.walk.samples(), 1
+	if p.sampled {
+		positions = p.perSample(samples, t.judges)
+	}
+	return min(mostColumns, 4*int64(p.groups)*int64(p.d+1)*int64(positions)*int64(samples))
 }
 
 // targetBytes is the size of what the sources make at the positions that a problem looks at.
