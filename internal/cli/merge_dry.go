@@ -33,7 +33,7 @@ func needLine(n *refit.Need, folder string) string {
 		}
 		line += fmt.Sprintf(" and %s in a scratch file in %s", mebibytes(n.Scratch), folder)
 	}
-	return line + fmt.Sprintf("; %s of columns, and %s for its largest system", mebibytes(n.Columns), mebibytes(n.System))
+	return line + fmt.Sprintf(", %s of columns, and %s for its largest system", mebibytes(n.Columns), mebibytes(n.System))
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
