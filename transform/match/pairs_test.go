@@ -62,7 +62,7 @@ func TestSubsetOfPairs(t *testing.T) {
 
 // Blocks of one feature are ranked as features are; a block that repeats another explains nothing after it.
 func TestRankBlocks(t *testing.T) {
-	f, order := copied(8, 0.7, 1)
+	f, _ := copied(8, 0.7, 1)
 	want, err := Rank(f)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestRankBlocks(t *testing.T) {
 	if err != nil || !slices.Equal(got, want.Order[:6]) {
 		t.Errorf("%v, %v, want %v", got, err, want.Order[:6])
 	}
-	f, order = copied(8, 0, 1)
+	f, order := copied(8, 0, 1)
 	if got, err = RankBlocks(f, 8, 2); err != nil || len(got) != 2 {
 		t.Fatal(got, err)
 	}
