@@ -45,13 +45,17 @@ func (p *Prepared) formDiffers(i int) bool {
 // formPair is the first model and model i.
 func (p *Prepared) formPair(i int) adopt.Pair {
 	base := p.Sources.Base()
-	forms := adopt.Pair{Like: base.Models[0].Model, Model: base.Models[i].Model, Inputs: map[string]string{}}
-	for _, row := range base.Pairing.Inputs {
-		forms.Inputs[row[0]] = row[i]
-	}
-	forms.Known = func(weight string) bool {
-		_, ok := base.Pairing.Value(0, i, weight)
+	return formsOf(base.Models[0], base.Models[i], base.Pairing, i)
+}
+
+// formsOf is a model and another, which is model i of a pairing of both.
+func formsOf(like, s *merge.Source, paired *pair.Pairing, i int) adopt.Pair {
+	forms := adopt.Pair{Like: like.Model, Model: s.Model, Inputs: map[string]string{}, Known: func(weight string) bool {
+		_, ok := paired.Value(0, i, weight)
 		return ok
+	}}
+	for _, row := range paired.Inputs {
+		forms.Inputs[row[0]] = row[i]
 	}
 	return forms
 }
@@ -124,13 +128,7 @@ func (in *Into) adoptForm(ctx context.Context, e calibrate.Engine, s *merge.Sour
 	if err != nil {
 		return nil, nil, err
 	}
-	forms := adopt.Pair{Like: in.trunk.Model, Model: s.Model, Inputs: map[string]string{}, Known: func(weight string) bool {
-		_, ok := p.Value(0, 1, weight)
-		return ok
-	}}
-	for _, row := range p.Inputs {
-		forms.Inputs[row[0]] = row[1]
-	}
+	forms := formsOf(in.trunk, s, p, 1)
 	if gains, err := forms.Gains(); err != nil || !gains {
 		return s, nil, err
 	}

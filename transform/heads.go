@@ -101,10 +101,10 @@ func matchModelHeads(as merge.Assignments, spaces []*space.Space, fixed bool, st
 		if fixed {
 			continue
 		}
-		c := features[s].Correlation()
+		like := newHeadLikeness(sp, features[s])
 		for mine := range heads {
 			for first := range heads {
-				score, err := likeness(c, len(m.Mean), sp, i, mine, first)
+				score, _, err := like.of(i*heads+mine, first)
 				if err != nil {
 					return err
 				}
@@ -132,30 +132,6 @@ func matchModelHeads(as merge.Assignments, spaces []*space.Space, fixed bool, st
 		}
 	}
 	return nil
-}
-
-// likeness is the largest sum of the correlations (c, n × n) of the features of head mine of model i with those of
-// head first of the first model.
-func likeness(c []float64, n int, sp *space.Space, i, mine, first int) (float64, error) {
-	d := sp.Dim / sp.Heads
-	profit := make([]float64, d*d)
-	for f := range d {
-		for g := range d {
-			profit[f*d+g] = c[(first*d+g)*n+i*sp.Dim+mine*d+f]
-		}
-	}
-	to := identity(d)
-	if !sp.InsideFixed {
-		var err error
-		if to, err = match.Assign(d, profit); err != nil {
-			return 0, err
-		}
-	}
-	score := 0.0
-	for f, g := range to {
-		score += profit[f*d+g]
-	}
-	return score, nil
 }
 
 // matchInside matches the features of head mine of model i to those of head first of the first model.

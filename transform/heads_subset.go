@@ -66,7 +66,7 @@ func (p *Prepared) joinHeads(as merge.Assignments, spaces []*space.Space, stats 
 	like := make([]headLikeness, len(spaces))
 	for s, sp := range spaces {
 		m := moments(stats, sp)
-		like[s] = headLikeness{sp, match.Features{Widths: p.widths(sp), Mean: m.Mean, Cov: m.Cov}.Correlation(), len(m.Mean)}
+		like[s] = newHeadLikeness(sp, match.Features{Widths: p.widths(sp), Mean: m.Mean, Cov: m.Cov})
 	}
 	z, err := match.JoinKept(widthsOf(len(p.Sources.Models), spaces[0].Heads), kept, func(k, l int) (total float64, err error) {
 		for _, x := range like {
@@ -94,6 +94,10 @@ type headLikeness struct {
 	sp *space.Space
 	c  []float64
 	n  int
+}
+
+func newHeadLikeness(sp *space.Space, f match.Features) headLikeness {
+	return headLikeness{sp, f.Correlation(), len(f.Mean)}
 }
 
 // of is the largest sum of the correlations of the features of two heads, counted over all models, and which of the other's

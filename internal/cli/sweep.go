@@ -132,10 +132,8 @@ func (w *sweeping) prepare(ctx context.Context) error {
 	if w.candidates, err = g.Candidates(); err != nil {
 		return err
 	}
-	for i := range w.candidates { // as merge does
-		if w.candidates[i].Settings, err = w.p.Suit(w.candidates[i].Settings); err != nil {
-			return err
-		}
+	if err := w.suit(); err != nil {
+		return err
 	}
 	for _, c := range w.candidates {
 		if needs, err := w.p.NeedsData(w.options(c)); err == nil {
@@ -147,6 +145,24 @@ func (w *sweeping) prepare(ctx context.Context) error {
 	w.a.printf("%s\n", w.out.Shared)
 	w.showBatch()
 	w.out.Batch = w.result.Batch
+	return nil
+}
+
+// suit gives candidates of the default method the matching that suits these models, as merge does. Where models come
+// from takes a look at all their weights, so it is asked once.
+func (w *sweeping) suit() error {
+	best, err := transform.Preset(transform.DefaultMethod)
+	if err != nil {
+		return err
+	}
+	if best, err = w.p.Suit(best); err != nil {
+		return err
+	}
+	for i, c := range w.candidates {
+		if c.Settings.Method == transform.DefaultMethod {
+			w.candidates[i].Settings.Match = best.Match
+		}
+	}
 	return nil
 }
 

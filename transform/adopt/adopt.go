@@ -21,7 +21,7 @@ type Probe struct{ Like, Own map[string]*onnx.Tensor }
 
 // Gains reports whether weights that do not correspond yet could: whether Form is worth its runs.
 func (p Pair) Gains() (bool, error) {
-	pairs, _, _, err := p.weights()
+	pairs, _, err := p.weights()
 	for _, w := range pairs {
 		if !p.Known(w[0].name) {
 			return true, err
@@ -30,24 +30,27 @@ func (p Pair) Gains() (bool, error) {
 	return false, err
 }
 
-func (p Pair) weights() (pairs [][2]weight, like, own *onnx.Index, err error) {
-	if like, err = onnx.NewIndex(p.Like.Graph()); err != nil {
-		return nil, nil, nil, err
+// weights pairs the weights of both, and indexes Model.
+func (p Pair) weights() ([][2]weight, *onnx.Index, error) {
+	like, err := onnx.NewIndex(p.Like.Graph())
+	if err != nil {
+		return nil, nil, err
 	}
-	if own, err = onnx.NewIndex(p.Model.Graph()); err != nil {
-		return nil, nil, nil, err
+	own, err := onnx.NewIndex(p.Model.Graph())
+	if err != nil {
+		return nil, nil, err
 	}
-	return align(weightsOf(like), weightsOf(own)), like, own, nil
+	return align(weightsOf(like), weightsOf(own)), own, nil
 }
 
 // Form returns Model with everything computed as Like does that is the same in every probe, and how many nodes of Like
 // that are; nil and 0 where nothing is the same. Errors are those of the engine.
 func (p Pair) Form(ctx context.Context, e calibrate.Engine, probes []Probe) (*onnx.Model, int, error) {
-	pairs, ixLike, ix, err := p.weights()
+	pairs, ix, err := p.weights()
 	if err != nil {
 		return nil, 0, err
 	}
-	refilled, err := refill(ixLike, ix, p.Like, pairs)
+	refilled, err := refill(p.Like, ix, pairs)
 	if err != nil {
 		return nil, 0, err
 	}

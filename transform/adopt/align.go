@@ -37,13 +37,13 @@ func align(a, b []weight) [][2]weight {
 }
 
 // refill returns a copy of like with the weights of m in the place of its own, as far as they pair.
-func refill(like, m *onnx.Index, source *onnx.Model, pairs [][2]weight) (*onnx.Model, error) {
-	c := source.Clone()
+func refill(like *onnx.Model, m *onnx.Index, pairs [][2]weight) (*onnx.Model, error) {
+	c := like.Clone()
 	by := map[string][2]weight{}
 	for _, p := range pairs {
 		by[p[0].name] = p
 	}
-	for _, t := range c.Graph().GetInitializer() {
+	for i, t := range c.Graph().GetInitializer() {
 		p, ok := by[t.GetName()]
 		if !ok {
 			continue
@@ -53,22 +53,16 @@ func refill(like, m *onnx.Index, source *onnx.Model, pairs [][2]weight) (*onnx.M
 			return nil, err
 		}
 		if p[0].transposed != p[1].transposed {
-			if data, err = transpose(data); err != nil {
-				return nil, err
-			}
+			data = transpose(data)
 		}
-		fresh := (&onnx.Tensor{DType: data.DType, Dims: slices.Clone(like.Initializer(t.GetName()).GetDims()), Raw: data.Raw}).Proto(t.GetName())
-		replaceInitializer(c.Graph(), t, fresh)
+		fresh := onnx.Tensor{DType: data.DType, Dims: slices.Clone(t.GetDims()), Raw: data.Raw}
+		c.Graph().Initializer[i] = fresh.Proto(t.GetName())
 	}
 	return c, nil
 }
 
-func replaceInitializer(g *onnx.Graph, old, fresh *onnx.TensorProto) {
-	g.Initializer[slices.Index(g.Initializer, old)] = fresh
-}
-
 // transpose turns a matrix.
-func transpose(t *onnx.Tensor) (*onnx.Tensor, error) {
+func transpose(t *onnx.Tensor) *onnx.Tensor {
 	size, rows, cols := t.DType.Size(), int(t.Dims[0]), int(t.Dims[1])
 	out := onnx.NewTensor(t.DType, t.Dims[1], t.Dims[0])
 	for i := range rows {
@@ -76,5 +70,5 @@ func transpose(t *onnx.Tensor) (*onnx.Tensor, error) {
 			copy(out.Raw[(j*rows+i)*size:(j*rows+i+1)*size], t.Raw[(i*cols+j)*size:])
 		}
 	}
-	return out, nil
+	return out
 }

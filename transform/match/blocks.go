@@ -23,12 +23,8 @@ func RankBlocks(f Features, size, most int) ([]int, error) {
 	if size < 1 || n%size != 0 {
 		return nil, fmt.Errorf("match: %d features are no blocks of %d", n, size)
 	}
-	readers := f.Readers
-	if len(readers) == 0 {
-		readers = []Reader{{Cov: f.Cov}}
-	}
 	var all []*blockRanker
-	for _, r := range readers {
+	for _, r := range f.readers() {
 		all = append(all, newBlockRanker(n, size, r))
 	}
 	var order []int

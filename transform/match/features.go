@@ -41,6 +41,14 @@ type Reader struct {
 	Weight []float64
 }
 
+// readers are the places where the features are read; one that takes them as they are where none is known.
+func (f Features) readers() []Reader {
+	if len(f.Readers) == 0 {
+		return []Reader{{Cov: f.Cov}}
+	}
+	return f.Readers
+}
+
 // total returns O.
 func (f Features) total() int {
 	total := 0

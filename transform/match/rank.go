@@ -51,12 +51,8 @@ func Rank(f Features) (Ranking, error) {
 // rank ranks the first features only, as many as given.
 func (f Features) rank(most int) (Ranking, error) {
 	n := f.total()
-	readers := f.Readers
-	if len(readers) == 0 {
-		readers = []Reader{{Cov: f.Cov}}
-	}
 	var all rankers
-	for _, r := range readers {
+	for _, r := range f.readers() {
 		if len(r.Cov) != n*n || r.Weight != nil && len(r.Weight) != n*n {
 			return Ranking{}, fmt.Errorf("match: a reader of %d features with matrices of %d and %d values", n, len(r.Cov), len(r.Weight))
 		}

@@ -126,15 +126,6 @@ func bias(w *matrix, x, r []float64) []float64 {
 // solver returns C(S + λI)⁻¹, nil where the matrix is not positive definite.
 type solver func(s, c *matrix, lambda float64) (*matrix, error)
 
-// solveSmall solves by gonum's Cholesky decomposition.
-func solveSmall(s, c *matrix, lambda float64) (*matrix, error) {
-	solve := decomposeSmall(s, lambda)
-	if solve == nil {
-		return nil, nil
-	}
-	return solve(c)
-}
-
 // decomposeSmall is products.decomposed by gonum.
 func decomposeSmall(s *matrix, lambda float64) func(c *matrix) (*matrix, error) {
 	a := mat.NewSymDense(s.rows, append([]float64(nil), s.v...))

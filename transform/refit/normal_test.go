@@ -130,7 +130,7 @@ func TestFitsWithoutBias(t *testing.T) {
 	r.Mul(x, mat.NewDense(4, 1, want))
 	m := normalOf(x, r)
 	m.noBias = true
-	fits, err := m.fits(solveSmall, []float64{1e-12}, 1)
+	fits, err := m.fits(new(products).solve, []float64{1e-12}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestBlockedCholesky(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := solveSmall(s, c, 1e-4)
+	want, err := decomposeSmall(s, 1e-4)(c)
 	if err != nil {
 		t.Fatal(err)
 	}
