@@ -41,6 +41,9 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 
 func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, width int, readers []match.Reader) (merge.Assignment, error) {
 	widths := p.widths(sp)
+	if keptApart(sp, t, o) {
+		return merge.Average(match.Full(widths)), nil
+	}
 	if width == 0 && !sp.Even() {
 		width = meanWidth(sp)
 	}

@@ -80,6 +80,10 @@ func (r *run) assignAuto(ctx context.Context) (merge.Assignments, *AutoReport, e
 			groups[sp.Group] = append(groups[sp.Group], sp)
 			continue
 		}
+		if keptApart(sp, r.trunk, r.o.Settings) {
+			as[sp] = merge.Average(match.Full(r.p.widths(sp)))
+			continue
+		}
 		if err := c.choose([]*space.Space{sp}, as); err != nil {
 			return nil, nil, err
 		}

@@ -14,11 +14,11 @@ import (
 const budgetSteps = 12
 
 // planWidths scales the widths of all spaces that may be zipped by one factor, the largest at which the
-// merged model needs at most budget times the FLOPs of one source (the mean of the sources), and spends what
+// merged model needs at most o.Budget times the FLOPs of one source (the mean of the sources), and spends what
 // rounding leaves. FLOPs of dense layers grow with the square of the width. Errors: fault.Usage where the budget is that
 // of the ensemble or more, fault.Unsupported where even the narrowest model is dearer.
-func (p *Prepared) planWidths(t *merge.Trunk, budget float64, rename map[string]string) (map[*space.Space]int, error) {
-	limit, err := p.flopsLimit(budget)
+func (p *Prepared) planWidths(t *merge.Trunk, o Settings, rename map[string]string) (map[*space.Space]int, error) {
+	limit, err := p.flopsLimit(o.Budget)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (p *Prepared) planWidths(t *merge.Trunk, budget float64, rename map[string]
 		if step == 0 {
 			factor = high
 		}
-		widths := p.scaled(t, factor)
+		widths := p.scaled(t, o, factor)
 		ok, err := fits(widths)
 		if err != nil {
 			return nil, err
@@ -47,7 +47,7 @@ func (p *Prepared) planWidths(t *merge.Trunk, budget float64, rename map[string]
 		}
 	}
 	if best == nil {
-		return nil, fault.New(fault.Unsupported, "budget_too_small", "no width of the zippable spaces brings the model to %gx", budget).
+		return nil, fault.New(fault.Unsupported, "budget_too_small", "no width of the zippable spaces brings the model to %gx", o.Budget).
 			WithHint("`onnx-zip inspect` shows which spaces cannot change their width")
 	}
 	return best, p.spendRest(t, best, fits)
@@ -73,19 +73,29 @@ func (p *Prepared) flopsLimit(budget float64) (float64, error) {
 }
 
 // scaled multiplies the widths of spaces that may be zipped.
-func (p *Prepared) scaled(t *merge.Trunk, factor float64) map[*space.Space]int {
+func (p *Prepared) scaled(t *merge.Trunk, o Settings, factor float64) map[*space.Space]int {
 	out := map[*space.Space]int{}
 	for _, sp := range t.Analysis.Spaces {
+		all := sp.First(len(p.Sources.Models))
 		out[sp] = meanWidth(sp)
-		if anyWidth(sp) {
-			out[sp] = min(max(int(math.Round(factor*float64(out[sp]))), 1), sp.First(len(p.Sources.Models)))
+		switch {
+		case keptApart(sp, t, o):
+			out[sp] = all
+		case anyWidth(sp):
+			out[sp] = min(max(int(math.Round(factor*float64(out[sp]))), 1), all)
 		}
 	}
 	return out
 }
 
+// keptApart reports whether a merge keeps the features that each model has in a space beside those of the others. What
+// averages weights as they are, and what keeps one model's trunk, does not.
+func keptApart(sp *space.Space, t *merge.Trunk, o Settings) bool {
+	return sp.Apart != "" && !t.Identical[sp] && o.Match != "identity" && o.Represent != "base"
+}
+
 // anyWidth reports whether a merge may give the space another width.
-func anyWidth(sp *space.Space) bool { return sp.Mode == space.Zip && sp.Fixed == "" }
+func anyWidth(sp *space.Space) bool { return sp.Mode == space.Zip && sp.Fixed == "" && sp.Apart == "" }
 
 // flopsAt counts the FLOPs of a merged model of those widths.
 func (p *Prepared) flopsAt(t *merge.Trunk, widths map[*space.Space]int, rename map[string]string) (float64, error) {

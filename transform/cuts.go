@@ -10,6 +10,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
 // CutInfo is a place to end the trunk at.
@@ -32,8 +33,39 @@ type Shares struct {
 // Widest is the largest trunk. Of a single model it is the one that it shares with another of its kind, whatever
 // the weights.
 func (p *Prepared) Widest() (*merge.Trunk, error) {
-	return merge.FindTrunk(p.Sources, merge.Cut{Distinct: len(p.Sources.Models) == 1})
+	return p.findTrunk(merge.Cut{Distinct: len(p.Sources.Models) == 1}, Settings{})
 }
+
+// findTrunk is the largest trunk, or what a cut leaves of it. Where no cut is asked for, it ends before recurrences of which
+// each model keeps its own unless sharing what follows saves FLOPs: the next layer reads the features of all models, which
+// costs what that layer costs in all of them.
+func (p *Prepared) findTrunk(cut merge.Cut, o Settings) (*merge.Trunk, error) {
+	t, err := merge.FindTrunk(p.Sources, cut)
+	apart := func(sp *space.Space) bool { return keptApart(sp, t, o) }
+	if err != nil || len(p.Sources.Models) < 2 || cut.None || len(cut.Values) > 0 || !slices.ContainsFunc(t.Analysis.Spaces, apart) {
+		return t, err
+	}
+	cut.NoRecurrence = true
+	short, err := merge.FindTrunk(p.Sources, cut)
+	if err != nil {
+		return nil, err
+	}
+	flops, err := p.flopsAt(t, p.scaled(t, o, 1), nil)
+	if err != nil {
+		return nil, err
+	}
+	without, err := p.flopsAt(short, p.scaled(short, o, 1), nil)
+	if err != nil {
+		return nil, err
+	}
+	if least, err := p.flopsLimit(recurrenceGain); err != nil || flops < without-least {
+		return t, err
+	}
+	return short, nil
+}
+
+// recurrenceGain is the share of one source's FLOPs that sharing what lies behind recurrences has to save.
+const recurrenceGain = 0.01
 
 // Shares counts what a trunk holds of the first model.
 func (p *Prepared) Shares(t *merge.Trunk) (Shares, error) {
@@ -47,6 +79,9 @@ func (p *Prepared) Shares(t *merge.Trunk) (Shares, error) {
 func (p *Prepared) shares(t *merge.Trunk, c cost.Report) Shares {
 	var flops, params int64
 	for _, n := range t.Common(p.Sources) {
+		if t.Beside(p.Sources, n) {
+			continue
+		}
 		node, _ := c.Node(n)
 		flops, params = flops+node.FLOPs, params+node.Params
 	}

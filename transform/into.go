@@ -103,6 +103,11 @@ func PrepareInto(ctx context.Context, file *onnx.Model, e Edit) (*Into, error) {
 	if in.base, err = attach.Drop(file, in.Dropped, values); err != nil || len(e.Fit) == 0 {
 		return in, in.settle(err)
 	}
+	for _, n := range e.Fit {
+		if err := in.raise(n.Model.Opset("")); err != nil {
+			return nil, fault.As(err).InFile(n.Model.File)
+		}
+	}
 	if err := in.findTrunk(values); err != nil {
 		return nil, fault.As(err).InFile(file.File)
 	}
@@ -135,7 +140,7 @@ func (in *Into) findTrunk(values []string) error {
 	if err := declare(m); err != nil {
 		return err
 	}
-	in.trunk, _, in.precision, err = prepareOne(m, "trunk", in.File.Opset(""))
+	in.trunk, _, in.precision, err = prepareOne(m, "trunk", in.base.Opset(""))
 	return err
 }
 
@@ -153,14 +158,7 @@ func declare(m *onnx.Model) error {
 
 // match finds what the trunk computes of a new head's model.
 func (in *Into) match(ctx context.Context, n NewHead, e Edit) error {
-	opset := in.File.Opset("")
-	if n.Model.Opset("") > opset {
-		if err := in.raise(n.Model.Opset("")); err != nil {
-			return err
-		}
-		opset = n.Model.Opset("")
-	}
-	src, _, precision, err := prepareOne(n.Model, n.Head, opset)
+	src, _, precision, err := prepareOne(n.Model, n.Head, in.base.Opset(""))
 	if err != nil {
 		return err
 	}
@@ -191,8 +189,11 @@ func (in *Into) match(ctx context.Context, n NewHead, e Edit) error {
 	return nil
 }
 
-// raise writes the file for a later opset, if that changes none of its nodes.
+// raise writes the file for a later opset, if it is one and changes none of the file's nodes.
 func (in *Into) raise(opset int64) error {
+	if opset <= in.base.Opset("") {
+		return nil
+	}
 	raised, err := rewrite.Raise(in.base, opset)
 	if err != nil {
 		return err

@@ -146,7 +146,7 @@ func (f *headFitter) sideModel() {
 func (f *headFitter) leastSquares(ctx context.Context, m *onnx.Model, fit, held calibrate.Source) ([]refit.Fit, error) {
 	p := &Prepared{Sources: &merge.Sources{Models: []*merge.Source{f.in.trunk, f.h.source}}}
 	merged := &merge.Merged{Model: m, Values: []map[string]string{{}, f.ownValues()}}
-	linear, err := p.linearNodes(&merge.Trunk{}, nil, merged, f.side)
+	linear, adapters, err := p.linearNodes(&merge.Trunk{}, nil, merged, f.side)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,11 @@ func (f *headFitter) leastSquares(ctx context.Context, m *onnx.Model, fit, held 
 	o.Batch, o.Workers = f.o.Batch, f.o.workers()
 	s := refit.NewSources(f.e, f.side.Model, fit, held, o)
 	defer s.Close()
-	return refit.LeastSquares(ctx, m, nodes, s)
+	fits, err := refit.LeastSquares(ctx, m, nodes, s)
+	if err != nil {
+		return nil, err
+	}
+	return fits, adapters.fold(fits)
 }
 
 // ownValues are the values that the head itself makes.

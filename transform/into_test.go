@@ -257,3 +257,14 @@ func TestIntoOfAnotherExporter(t *testing.T) {
 		t.Errorf("without an engine %d of %d nodes are shared", c.SharedNodes, c.Nodes)
 	}
 }
+
+// A head of a later opset raises the file, and is fitted and written at that opset.
+func TestIntoOfALaterOpset(t *testing.T) {
+	p := prepare(t, zooModel(t, "tagger-t13-a"), zooModel(t, "tagger-t13-b"))
+	src := recurrentSamples("tagger", 80)
+	merged := mergeAll(t, p, src, transform.Options{Settings: preset(t, "zip")})
+	res, _, checks := edit(t, merged.Model, transform.Edit{Fit: []transform.NewHead{{Head: "b", Model: zooModel(t, "tagger-d18-b")}}}, src)
+	if v := res.Model.Opset(""); v != 18 || len(checks) < 10 {
+		t.Errorf("the file has opset %d, %d checks", v, len(checks))
+	}
+}

@@ -21,11 +21,17 @@ func (p *Prepared) LeastSquares(ctx context.Context, e calibrate.Engine, t *merg
 
 // leastSquares refits against what s has of the sources, or makes them compute.
 func (p *Prepared) leastSquares(ctx context.Context, t *merge.Trunk, as merge.Assignments, m, side *merge.Merged, s *refit.Sources) ([]refit.Fit, error) {
-	nodes, err := p.linearNodes(t, as, m, side)
-	if err != nil || len(nodes) == 0 {
+	nodes, adapters, err := p.linearNodes(t, as, m, side)
+	if err != nil {
 		return nil, err
 	}
-	return refit.LeastSquares(ctx, m.Model, nodes, s)
+	var fits []refit.Fit
+	if len(nodes) > 0 {
+		if fits, err = refit.LeastSquares(ctx, m.Model, nodes, s); err != nil {
+			return nil, err
+		}
+	}
+	return fits, adapters.fold(fits)
 }
 
 // leastSquares is that of Prepared, with the sources that all merges of a run share.
@@ -70,7 +76,7 @@ func (r *run) fitsLeastSquares() bool {
 func (r *run) foresee() (m, side *merge.Merged, nodes []refit.Linear, err error) {
 	widths := r.widths
 	if widths == nil {
-		widths = r.p.scaled(r.trunk, 1)
+		widths = r.p.scaled(r.trunk, r.o.Settings, 1)
 	}
 	as := r.p.anyone(widths)
 	if m, err = merge.Build(r.p.Sources, r.trunk, as, merge.Options{Rename: r.o.Rename, Ones: true}); err != nil {
@@ -79,7 +85,7 @@ func (r *run) foresee() (m, side *merge.Merged, nodes []refit.Linear, err error)
 	if side, err = r.p.SideBySide(nil); err != nil {
 		return nil, nil, nil, err
 	}
-	nodes, err = r.p.linearNodes(r.trunk, as, m, side)
+	nodes, _, err = r.p.linearNodes(r.trunk, as, m, side)
 	return m, side, nodes, err
 }
 
@@ -99,7 +105,7 @@ func (p *Prepared) Need(ctx context.Context, e calibrate.Engine, src calibrate.S
 		return nil, nil
 	}
 	if o.Budget > 0 {
-		if r.widths, err = r.p.planWidths(r.trunk, o.Budget, o.Rename); err != nil {
+		if r.widths, err = r.p.planWidths(r.trunk, o.Settings, o.Rename); err != nil {
 			return nil, err
 		}
 	}

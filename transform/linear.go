@@ -22,7 +22,8 @@ type linearFinder struct {
 	last map[string]int
 	// source maps values of the merged graph to the model and value that they stand for; trunk values to
 	// model 0's.
-	source map[string]sourceValue
+	source   map[string]sourceValue
+	adapters *adapters
 	// kept is the model whose trunk is left as it is: its nodes and its head have nothing to correct. -1: none.
 	kept int
 }
@@ -33,12 +34,18 @@ type sourceValue struct {
 	trunk bool
 }
 
-func (p *Prepared) linearNodes(t *merge.Trunk, as merge.Assignments, m, side *merge.Merged) ([]refit.Linear, error) {
+// linearNodes lists them in the merged graph's order. Recurrences get adapters on the way, which the caller folds after the
+// refit.
+func (p *Prepared) linearNodes(t *merge.Trunk, as merge.Assignments, m, side *merge.Merged) ([]refit.Linear, *adapters, error) {
+	adapters, err := p.adapt(t, as, m)
+	if err != nil {
+		return nil, nil, err
+	}
 	ix, err := onnx.NewIndex(m.Model.Graph())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	f := &linearFinder{p: p, t: t, as: as, m: m, side: side, merged: ix, last: map[string]int{}, source: map[string]sourceValue{}, kept: keptTrunk(p, t, m)}
+	f := &linearFinder{p: p, t: t, as: as, m: m, side: side, merged: ix, adapters: adapters, last: map[string]int{}, source: map[string]sourceValue{}, kept: keptTrunk(p, t, m)}
 	f.trace()
 	var out []refit.Linear
 	for _, n := range ix.Order {
@@ -46,7 +53,7 @@ func (p *Prepared) linearNodes(t *merge.Trunk, as merge.Assignments, m, side *me
 			out = append(out, l)
 		}
 	}
-	return out, nil
+	return out, adapters, nil
 }
 
 // keptTrunk is the model whose parameters the merged trunk holds bit for bit, -1 where it is none's.
@@ -125,6 +132,9 @@ func (f *linearFinder) isLinear(n *onnx.Node) bool {
 // describe says what a linear node is compared with; ok is false for nodes that are exact already.
 func (f *linearFinder) describe(n *onnx.Node) (l refit.Linear, ok bool) {
 	z := n.GetOutput()[0]
+	if l, ok := f.adapters.describe(z, f.side); ok {
+		return l, true
+	}
 	src, known := f.source[z]
 	if !known || !f.isLinear(n) || f.kept >= 0 && (src.trunk || src.model == f.kept) {
 		return l, false

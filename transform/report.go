@@ -141,7 +141,7 @@ func (r *run) reportSpaces(rep *Report) {
 	for _, sp := range r.trunk.Analysis.Spaces {
 		a := r.as[sp]
 		s := SpaceReport{
-			ID: sp.ID, Name: sp.Name, Dim: sp.Dim, Width: a.Width, Mode: sp.Mode.String(), Why: sp.Reasons(),
+			ID: sp.ID, Name: sp.Name, Dim: sp.Dim, Width: a.Width, Mode: sp.Label(), Why: sp.Reasons(),
 			Identical: r.trunk.Identical[sp],
 		}
 		if !sp.Even() {

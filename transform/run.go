@@ -86,7 +86,7 @@ func (p *Prepared) cut(o Options) (*merge.Trunk, error) {
 		return nil, err
 	}
 	cut.Distinct = o.Budget > 0
-	return merge.FindTrunk(p.Sources, cut)
+	return p.findTrunk(cut, o.Settings)
 }
 
 // base is p without the others' prefixes in the models.
@@ -213,7 +213,7 @@ func (r *run) match(ctx context.Context, wantsStats, wantsData bool) error {
 	}
 	if r.o.Budget > 0 {
 		if err := r.timed("match", func() (err error) {
-			r.widths, err = r.p.planWidths(r.trunk, r.o.Budget, r.o.Rename)
+			r.widths, err = r.p.planWidths(r.trunk, r.o.Settings, r.o.Rename)
 			return err
 		}); err != nil {
 			return err

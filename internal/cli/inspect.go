@@ -243,7 +243,7 @@ func inspectionOf(p *transform.Prepared, t *merge.Trunk) (*inspection, error) {
 		in.Models = append(in.Models, modelInfoOf(m, p.Sources.Models[i].Head))
 	}
 	for _, s := range shownSpaces(p, t) {
-		in.Spaces = append(in.Spaces, spaceInfo{s.ID, s.Name, s.Dim, uneven(s), s.Mode.String(), s.Reasons(), t.Identical[s]})
+		in.Spaces = append(in.Spaces, spaceInfo{s.ID, s.Name, s.Dim, uneven(s), s.Label(), s.Reasons(), t.Identical[s]})
 	}
 	if len(p.Originals) < 2 {
 		in.Shared = strings.Replace(in.Shared, "shared trunk:", "can be shared:", 1)

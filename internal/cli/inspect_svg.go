@@ -72,7 +72,7 @@ func graphOf(p *transform.Prepared, t *merge.Trunk, in *inspection) *report.Grap
 		}
 	}
 	for _, s := range shown {
-		b.g.Spaces = append(b.g.Spaces, report.Space{ID: s.ID, Name: s.Name, Dim: s.Dim, Dims: uneven(s), Mode: s.Mode.String(), Aligned: s.Aligned, Why: s.Reasons()})
+		b.g.Spaces = append(b.g.Spaces, report.Space{ID: s.ID, Name: s.Name, Dim: s.Dim, Dims: uneven(s), Mode: s.Label(), Aligned: s.Aligned, Why: s.Reasons()})
 	}
 	b.nodes()
 	for _, c := range in.Cuts {

@@ -11,7 +11,7 @@ import (
 
 const svgStyle = `
 .back{fill:#fff}.tint{fill:#e8f0fd}.box{fill:#fff;stroke:#7b8698;stroke-width:1.2}.in .box{stroke:#2c6bd6}.outer .box{fill:#eef1f5}
-.end .box{stroke:#c0392b;stroke-width:2}.edge{fill:none;stroke-width:2.4}.permute{stroke-dasharray:7 4}.pinned{stroke:#9aa3b1}
+.end .box{stroke:#c0392b;stroke-width:2}.edge{fill:none;stroke-width:2.4}.permute{stroke-dasharray:7 4}.apart{stroke-dasharray:2 3}.pinned{stroke:#9aa3b1}
 .aligned{stroke:#1b2330;stroke-width:1}.outside{stroke:#c3cad5;stroke-width:1.2}.cut{stroke:#c0392b;stroke-width:1.6;stroke-dasharray:3 3}
 text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif;fill:#1b2330;font-size:12px}
 .op{font-weight:650}.soft{fill:#5a6577;font-size:10.5px}.title{font-size:18px;font-weight:650}.id{font-size:10px;font-weight:650}
@@ -38,7 +38,7 @@ type drawing struct {
 }
 
 // SVG draws the graph from top to bottom. Edges have the colour of the space that their features belong to:
-// solid where it is zip, dashed where permute, grey where pinned, thin and black where the axis holds no features.
+// solid where it is zip, dashed where permute, dotted where models keep their own, grey where pinned, thin and black where the axis holds no features.
 func (g *Graph) SVG() []byte {
 	g = g.fold()
 	d := &drawing{g: g, l: g.layout(), size: g.size(), left: margin + legendW + 30, top: margin + 10}

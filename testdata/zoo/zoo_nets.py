@@ -733,6 +733,19 @@ class LstmClassifier(nn.Module):
         return self.fc(F.relu(self.hidden(y[:, -1])))
 
 
+class Tagger(nn.Module):
+    """Embedding, a bidirectional LSTM, and dense layers for every token: most of the network lies behind the recurrence."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.embed, self.lstm = nn.Embedding(64, 16), nn.LSTM(16, 12, batch_first=True, bidirectional=True)
+        self.dense1, self.dense2, self.fc = nn.Linear(24, 40), nn.Linear(40, 40), nn.Linear(40, classes)
+
+    def forward(self, ids):
+        y, _ = self.lstm(self.embed(ids))
+        return self.fc(F.relu(self.dense2(F.relu(self.dense1(y)))))
+
+
 class ScriptedCell(nn.Module):
     """A recurrent cell written as a loop, and a branch: exported from torch.jit.script as Loop and If."""
 
@@ -870,6 +883,7 @@ ARCHS = {
     "hubert": Arch("audio", hubert, [("input_values", "f32", ("batch", 800))], [("logits", BATCH)], source=HF,
                    title="HuBERT CTC (LayerNorm between the convolutions, pre-norm)"),
     "lstm": Arch("rnn", LstmClassifier, [("input_ids", 64, ("batch", 12))], LOGITS, title="two bidirectional LSTM layers"),
+    "tagger": Arch("rnn", Tagger, [("input_ids", 64, ("batch", 12))], [("tags", BATCH)], title="bidirectional LSTM, then dense layers"),
     "scripted_cell": Arch("rnn", ScriptedCell, [("input", "f32", ("batch", "sequence", 10))], LOGITS, scripted=True,
                           title="recurrent cell as a Loop, with an If"),
     "conv_gru": Arch("rnn", ConvGru, [("input", "f32", ("batch", 20, 24))], [("log_probs", BATCH)], title="Conv1d and GRU, CTC-like"),

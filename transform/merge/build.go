@@ -28,6 +28,8 @@ type Merged struct {
 	Values []map[string]string
 	// Outputs[i] holds the names of model i's outputs in the merged graph, in model i's order.
 	Outputs [][]string
+	// Recurrences are the models' own recurrences in the trunk that read merged features.
+	Recurrences []Recurrence
 	// Gathers counts the Gather nodes that hand features to heads in their own order.
 	Gathers int
 }
@@ -106,6 +108,9 @@ func (b *builder) inputs() {
 
 // trunkNode emits the shared node of group k with its merged parameters.
 func (b *builder) trunkNode(k int) error {
+	if done, err := b.sideBySide(k); done || err != nil {
+		return err
+	}
 	n := onnx.Clone(b.s.Pairing.Nodes[k][0])
 	for slot, in := range n.GetInput() {
 		if b.s.param(0, n, slot) == nil {

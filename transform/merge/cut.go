@@ -17,6 +17,8 @@ type Cut struct {
 	None bool
 	// Distinct treats weights that are identical in all models like others: widths then may change.
 	Distinct bool
+	// NoRecurrence ends the trunk before recurrences whose features would stand side by side.
+	NoRecurrence bool
 }
 
 // apply removes from t what the cut leaves to the heads.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
 // Base returns the models without the others' prefixes: what the sources compute and cost by themselves.
@@ -58,6 +59,17 @@ func (t *Trunk) Common(s *Sources) []*onnx.Node {
 		}
 	}
 	return out
+}
+
+// Beside reports whether a node of model 0's base is a recurrence of which each model keeps its own in the trunk.
+func (t *Trunk) Beside(s *Sources, n *onnx.Node) bool {
+	wide := s.Widened(0, n)
+	k, ok := s.Pairing.Of(wide)
+	if !ok || !t.in[k] || t.identical[k] || !IsRecurrent(wide) {
+		return false
+	}
+	layouts := t.Analysis.Layouts(0, wide.GetInput()[2])
+	return len(layouts) == 3 && slices.ContainsFunc(layouts[2], func(seg space.Segment) bool { return seg.Space != nil && seg.Space.Apart != "" })
 }
 
 // OwnPrefix reports whether a node of model 0 belongs to prefixes that are not common to all models, or joins them: no

@@ -10,7 +10,7 @@ import (
 )
 
 // rewidth rewrites what a trunk node says about the number of features, where a merge changes it:
-// shape vectors, split sizes, slice bounds, pad amounts, indices, the group of a depthwise convolution. n
+// shape vectors, split sizes, slice bounds, pad amounts, indices, the group of a depthwise convolution, a recurrence's size. n
 // is the merged node, its values still under model 0's names. What is missed here, checkShapes finds.
 func (b *builder) rewidth(n *onnx.Node) error {
 	if !b.changesWidth(n) {
@@ -21,6 +21,8 @@ func (b *builder) rewidth(n *onnx.Node) error {
 		if groups := onnx.AttrInt(n, "group", 1); groups != 1 && int(groups) == b.sizeOf(0, n.GetInput()[0], 1) {
 			onnx.SetAttr(n, onnx.Int("group", b.dims(n.GetInput()[0])[1].Size))
 		}
+	case "LSTM", "GRU", "RNN":
+		onnx.SetAttr(n, onnx.Int("hidden_size", int64(b.mergedSize(b.t.Analysis.Layouts(0, n.GetInput()[2])[2]))))
 	case "Reshape", "Expand":
 		return b.rewidthReshape(n)
 	case "Split":

@@ -25,9 +25,11 @@ type Trunk struct {
 	// Exact says that all of the trunk is identical: the merged model is equal to every source.
 	Exact bool
 
-	distinct  bool
-	in        map[int]bool // by group
-	identical map[int]bool // groups that compute the same in every model, bit for bit
+	distinct bool
+	// noRecurrence keeps recurrences that differ between the models out.
+	noRecurrence bool
+	in           map[int]bool // by group
+	identical    map[int]bool // groups that compute the same in every model, bit for bit
 	// leads says for each model to which output a value leads on every way, without meeting weights.
 	leads []map[string]string
 	// again are nodes of the trunk, of any model, that its head computes too, for outputs of its own: see repeat.
@@ -48,7 +50,7 @@ func (t *Trunk) Has(s *Sources, n *onnx.Node) bool {
 
 // FindTrunk returns the largest trunk that can be shared, or the part of it that cut leaves.
 func FindTrunk(s *Sources, cut Cut) (*Trunk, error) {
-	t := &Trunk{in: map[int]bool{}, identical: map[int]bool{}, distinct: cut.Distinct}
+	t := &Trunk{in: map[int]bool{}, identical: map[int]bool{}, distinct: cut.Distinct, noRecurrence: cut.NoRecurrence}
 	t.grow(s)
 	if s.Pairing.First != nil && s.Pairing.First.Nodes[0] != nil {
 		t.Ends = append(t.Ends, End{Node: onnx.NodeName(s.Pairing.First.Nodes[0]), Why: s.Pairing.First.Why})

@@ -295,12 +295,16 @@ func (p *Pairing) parameterDiff(x, y *onnx.TensorProto) string {
 	return ""
 }
 
-// sameDims compares shapes; where widths may differ, axes 0 and 1 (outputs and inputs of weights) count no more.
+// sameDims compares shapes; where widths may differ, axes 0 and 1 (outputs and inputs of weights) count no more, nor does
+// axis 2 of three (inputs of a recurrence's weights, its state's features).
 func (p *Pairing) sameDims(x, y []int64) bool {
 	if !p.anyWidth || len(x) != len(y) {
 		return slices.Equal(x, y)
 	}
 	from := min(2, len(x))
+	if len(x) == 3 {
+		from = 3
+	}
 	return slices.Equal(x[from:], y[from:])
 }
 
@@ -321,6 +325,9 @@ func (p *Pairing) attributeDiff(a, n *onnx.Node) string {
 		x, y := onnx.Attr(a, name), onnx.Attr(n, name)
 		if p.anyWidth && name == "group" && x.GetI() > 1 && y.GetI() > 1 {
 			continue // as many groups as channels
+		}
+		if p.anyWidth && name == "hidden_size" {
+			continue // the width of a recurrence
 		}
 		if x == nil || y == nil || !sameAttribute(x, y) {
 			return fmt.Sprintf("attribute %s: %s against %s", name, showAttribute(x), showAttribute(y))

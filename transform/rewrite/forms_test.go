@@ -40,6 +40,15 @@ func TestSpelling(t *testing.T) {
 			want: "y = PRelu(x, w)", kinds: map[string]int{"PRelu spelt": 1}},
 		{name: "joined in two steps", model: "input x f32[2,3]\ninput z f32[2,3]\nn = Neg(x)\na = Concat(x, n) {axis=1}\ny = Concat(a, z) {axis=1}\noutput y",
 			want: "n = Neg(x)\ny = Concat(x, n, z) {axis=1}", kinds: map[string]int{"Concat spelt": 1}},
+		{name: "states of zero", model: "opset 14\ninput x f32[T,N,4]\nw = init f32[1,12,4] random(1)\nr = init f32[1,12,3] random(2)\nz = init f32[2,1,3] {0,0,0,0,0,0}\n" +
+			"xs = Shape(x)\na = init i64[1] {1}\nb = init i64[1] {2}\nc = init i64[1] {0}\nd = init i64[1] {3}\nn = Slice(xs, a, b, c)\ns = Concat(a, n, d) {axis=0}\n" +
+			"h = ConstantOfShape(s)\nq = Slice(z, c, a, c)\ng = Concat(a, n, d) {axis=0}\nq2 = Expand(q, g)\ny = LSTM(x, w, r, _, _, h, q2) {hidden_size=3}\noutput y",
+			want: "xs = Shape(x)\nn = Slice(xs, a, b, c)\ns = Concat(a, n, d) {axis=0}\nh = ConstantOfShape(s)\nq = Slice(z, c, a, c)\n" +
+				"g = Concat(a, n, d) {axis=0}\nq2 = Expand(q, g)\ny = LSTM(x, w, r) {hidden_size=3}", kinds: map[string]int{"LSTM spelt": 1}, sizes: map[string]int64{"T": 3, "N": 2}},
+		{name: "states that are not zero", model: "opset 14\ninput x f32[T,1,4]\nw = init f32[1,9,4] random(1)\nr = init f32[1,9,3] random(2)\nh = init f32[1,1,3] {0,0,0.1}\n" +
+			"y = GRU(x, w, r, _, _, h) {hidden_size=3}\noutput y", sizes: map[string]int64{"T": 3}},
+		{name: "a state that is an input", model: "opset 14\ninput x f32[T,1,4]\ninput h f32[1,1,3]\nw = init f32[1,3,4] random(1)\nr = init f32[1,3,3] random(2)\n" +
+			"y = RNN(x, w, r, _, _, h) {hidden_size=3}\noutput y", sizes: map[string]int64{"T": 3}},
 		{name: "joined along two axes", model: "input x f32[2,2]\na = Concat(x, x) {axis=1}\ny = Concat(a, a) {axis=0}\noutput y"},
 	})
 }

@@ -177,8 +177,24 @@ func (a *analyzer) space(b *block, id int, name string) *Space {
 	if b.aligned != nil && s.Mode != Pinned {
 		s.Mode, s.Aligned, s.Why = Pinned, true, []Reason{*b.aligned}
 	}
+	keepApart(s, b)
 	pinUneven(s)
 	return s
+}
+
+// keepApart notes that features of the models stand beside each other. Where as many are needed in the merged model as in
+// each, they are pinned instead.
+func keepApart(s *Space, b *block) {
+	switch {
+	case b.apart == nil || s.Mode == Pinned && !s.Aligned:
+	case s.Mode == Zip && s.Heads == 0 && s.Fixed == "":
+		s.Apart = b.apart.String()
+	default:
+		s.Mode, s.Aligned, s.Why = Pinned, false, append([]Reason{*b.apart}, s.Why...)
+		if s.Fixed != "" {
+			s.Why = append(s.Why, Reason{Text: s.Fixed})
+		}
+	}
 }
 
 // segment is a run of a model's block as others see it.

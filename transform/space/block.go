@@ -19,6 +19,7 @@ type block struct {
 	fixed    string
 	id       int
 	aligned  *Reason // what tied it to an aligned axis, nil where nothing did
+	apart    *Reason // why a merge keeps the features of each model beside those of the others, nil where it need not
 	heads    *heads  // nil where an attention never divided the features into heads
 }
 
@@ -188,6 +189,9 @@ func union(x, y *block) {
 	if x.aligned == nil {
 		x.aligned = y.aligned
 	}
+	if x.apart == nil {
+		x.apart = y.apart
+	}
 	x.shareHeads(y)
 }
 
@@ -205,7 +209,7 @@ func (a *analyzer) cut(b *block, k int) {
 				p.sizes[i] = p.size
 			}
 		}
-		p.mode, p.why, p.constant, p.fixed, p.aligned = b.mode, b.why, b.constant, b.fixed, b.aligned
+		p.mode, p.why, p.constant, p.fixed, p.aligned, p.apart = b.mode, b.why, b.constant, b.fixed, b.aligned, b.apart
 		p.why = append([]Reason(nil), b.why...)
 	}
 	b.parts = []*block{left, right}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
 // mutation makes a rule wrong in one way. It reports whether the node gave it anything to spoil.
@@ -26,6 +27,7 @@ var mutations = []mutation{
 	{"roles of parameters exchanged", exchangeRoles},
 	{"restrictions forgotten", forgetRestrictions},
 	{"output not followed", loseOutput},
+	{"features of models mixed", forgetApart},
 }
 
 // swapAxes exchanges the first two axes of the first output that differ.
@@ -148,6 +150,21 @@ func loseOutput(c *call, r rule) (spoiled bool) {
 			}
 		}
 		c.setOut(k, axes)
+	}
+	return spoiled
+}
+
+// forgetApart lets a merge mix what the models have to keep beside each other.
+func forgetApart(c *call, r rule) (spoiled bool) {
+	r(c)
+	for _, out := range c.n.GetOutput() {
+		for _, x := range c.a.vals[c.model][out] {
+			for _, one := range resolve(x) {
+				if one.b != nil && one.b.apart != nil && onnx.NodeName(c.n) == one.b.apart.Node {
+					one.b.apart, spoiled = nil, true
+				}
+			}
+		}
 	}
 	return spoiled
 }

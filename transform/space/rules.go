@@ -34,6 +34,10 @@ func init() {
 		"Resize":            resize,
 		"Upsample":          resize,
 
+		"LSTM": recurrent(4),
+		"GRU":  recurrent(3),
+		"RNN":  recurrent(1),
+
 		"Attention":          attention,
 		"RotaryEmbedding":    rotary,
 		"LayerNormalization": layerNorm,

@@ -150,6 +150,9 @@ func dump(a *Analysis, ix *onnx.Index) string {
 		if s.Heads > 0 {
 			more += fmt.Sprintf(" heads %d of group %d", s.Heads, s.Group)
 		}
+		if s.Apart != "" {
+			more += " apart"
+		}
 		if s.Aligned {
 			more += " aligned"
 		}

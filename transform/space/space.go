@@ -50,6 +50,9 @@ type Space struct {
 	Why      []Reason // what bound it to Mode; empty for zip
 	Constant bool     // channels that an operator fills with a constant (a padded shortcut)
 	Fixed    string   // why its width cannot change, "" where it can
+	// Apart, of a zip space, says why a merge keeps the features of each model beside those of the others ("" where it need
+	// not): a recurrence makes them.
+	Apart string
 	// Aligned, of a pinned space, says that its features are tied to positions that mean the same in every model
 	// (the shared input's channels, tokens): they cannot move, but a merge may average them place by place.
 	Aligned bool
@@ -98,8 +101,19 @@ func (s *Space) Even() bool {
 	return !slices.ContainsFunc(s.Dims, func(n int) bool { return n != s.Dim })
 }
 
-// Reasons is Why as one line. What all models say is said once.
+// Label is the mode's name in reports: "apart" for a zip space of which each model keeps its own features.
+func (s *Space) Label() string {
+	if s.Apart != "" {
+		return "apart"
+	}
+	return s.Mode.String()
+}
+
+// Reasons is Why as one line, or Apart. What all models say is said once.
 func (s *Space) Reasons() string {
+	if s.Apart != "" {
+		return s.Apart
+	}
 	var parts []string
 	for _, r := range s.Why {
 		if !slices.Contains(parts, r.String()) {

@@ -97,7 +97,7 @@ func (a *analyzer) refine(b *block, outer, inner int) bool {
 	for i, n := range b.sizes {
 		p.sizes[i] = n / (outer * inner)
 	}
-	p.mode, p.constant, p.fixed, p.aligned = b.mode, b.constant, b.fixed, b.aligned
+	p.mode, p.constant, p.fixed, p.aligned, p.apart = b.mode, b.constant, b.fixed, b.aligned, b.apart
 	p.why = slices.Clone(b.why)
 	b.parts, b.each = slices.Repeat([]*block{p}, outer), inner
 	return true

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -63,14 +64,18 @@ func row(e calibrate.Engine, file string) string {
 	}
 	var modes [3]int
 	for _, s := range append(t.PinnedOutside(p.Sources), t.Analysis.Spaces...) {
-		modes[s.Mode]++
+		mode := s.Mode
+		if s.Apart != "" { // nothing is merged there
+			mode = space.Pinned
+		}
+		modes[mode]++
 	}
 	shares, _ := p.Shares(t)
 	return fmt.Sprintf("| %s | %d | %d / %d / %d | %.0f %% | %.0f %% | %s |", name, len(m.Graph().GetNode()),
 		modes[space.Zip], modes[space.Permute], modes[space.Pinned], 100*freeShare(p, t), 100*shares.FLOPs, proofs(e, m))
 }
 
-// freeShare is the share of weights that have an axis in a space that may be permuted or zipped: the trunk's weights by
+// freeShare is the share of weights that have an axis in a space in which models are merged: the trunk's weights by
 // the trunk's spaces, the heads' by those of the whole model.
 func freeShare(p *transform.Prepared, trunk *merge.Trunk) float64 {
 	free, all := 0, 0
@@ -90,7 +95,8 @@ func freeShare(p *transform.Prepared, trunk *merge.Trunk) float64 {
 		}
 		for axis, role := range a.Roles(0, t.GetName()) {
 			l := a.Layouts(0, t.GetName())[axis]
-			if role != space.None && l.Pinned() == nil && !l.Aligned() {
+			apart := slices.ContainsFunc(l, func(seg space.Segment) bool { return seg.Space != nil && seg.Space.Apart != "" })
+			if role != space.None && l.Pinned() == nil && !l.Aligned() && !apart {
 				free += n
 				break
 			}
