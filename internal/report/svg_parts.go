@@ -93,7 +93,7 @@ func (d *drawing) legend() {
 	y += 26
 	for _, k := range []struct{ class, text string }{
 		{"aligned", "thin: no features (pixels, tokens, the input’s channels)"}, {"pinned", "grey: pinned features"},
-		{"apart", "dotted: each model keeps its own features, beside those of the others"},
+		{"pinned apart", "dotted: each model keeps its own features"},
 		{"outside", "pale: not in the trunk"},
 	} {
 		d.f(`<path class="edge %s" d="M%.0f %.0fh34"/><text x="%.0f" y="%.0f">%s</text>`+"\n", k.class, x, y-4, x+46, y, k.text)
