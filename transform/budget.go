@@ -10,47 +10,28 @@ import (
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
-// budgetSteps bounds the search for widths: each step halves the interval of the common factor.
-const budgetSteps = 12
-
-// planWidths scales the widths of all spaces that may be zipped by one factor, the largest at which the
-// merged model needs at most o.Budget times the FLOPs of one source (the mean of the sources), and spends what
-// rounding leaves. FLOPs of dense layers grow with the square of the width. Errors: fault.Usage where the budget is that
-// of the ensemble or more, fault.Unsupported where even the narrowest model is dearer.
+// planWidths finds widths at which the merged model needs at most o.Budget times the FLOPs of one source (the mean of the
+// sources). Errors: fault.Usage where the budget is that of the ensemble or more, fault.Unsupported where even the narrowest
+// model is dearer.
 func (p *Prepared) planWidths(t *merge.Trunk, o Settings, rename map[string]string) (map[*space.Space]int, error) {
 	limit, err := p.flopsLimit(o.Budget)
 	if err != nil {
 		return nil, err
 	}
-	fits := func(widths map[*space.Space]int) (bool, error) {
+	w := p.newPlanner(t, o, func(widths map[*space.Space]int) (bool, error) {
 		flops, err := p.flopsAt(t, widths, rename)
 		return flops <= limit, err
+	})
+	widths, err := w.plan()
+	if widths == nil && err == nil {
+		w.unit = nil
+		widths, err = w.plan()
 	}
-	best, low, high := map[*space.Space]int(nil), 0.0, float64(len(p.Sources.Models))
-	for step := range budgetSteps {
-		factor := (low + high) / 2
-		if step == 0 {
-			factor = high
-		}
-		widths := p.scaled(t, o, factor)
-		ok, err := fits(widths)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			best, low = widths, factor
-			if step == 0 {
-				return best, nil
-			}
-		} else {
-			high = factor
-		}
-	}
-	if best == nil {
+	if widths == nil && err == nil {
 		return nil, fault.New(fault.Unsupported, "budget_too_small", "no width of the zippable spaces brings the model to %gx", o.Budget).
 			WithHint("`onnx-zip inspect` shows which spaces cannot change their width")
 	}
-	return best, p.spendRest(t, best, fits)
+	return widths, err
 }
 
 // flopsLimit is what a merged model may need.
@@ -72,17 +53,13 @@ func (p *Prepared) flopsLimit(budget float64) (float64, error) {
 	return limit, nil
 }
 
-// scaled multiplies the widths of spaces that may be zipped.
-func (p *Prepared) scaled(t *merge.Trunk, o Settings, factor float64) map[*space.Space]int {
+// ownWidths are those of a merge without a budget: of each space as many features as the models have.
+func (p *Prepared) ownWidths(t *merge.Trunk, o Settings) map[*space.Space]int {
 	out := map[*space.Space]int{}
 	for _, sp := range t.Analysis.Spaces {
-		all := sp.First(len(p.Sources.Models))
 		out[sp] = meanWidth(sp)
-		switch {
-		case keptApart(sp, t, o):
-			out[sp] = all
-		case anyWidth(sp):
-			out[sp] = min(max(int(math.Round(factor*float64(out[sp]))), 1), all)
+		if keptApart(sp, t, o) {
+			out[sp] = sp.First(len(p.Sources.Models))
 		}
 	}
 	return out

@@ -3,7 +3,6 @@ package transform
 import (
 	"math"
 
-	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
@@ -18,21 +17,24 @@ const restSteps = 32
 // multiples of each other alike, so that in a narrow network it can leave a tenth of the budget. The next is always
 // the space that is the narrowest for its own width, so that all stay as near to one factor as integers allow. No space
 // gets narrower.
-func (p *Prepared) spendRest(t *merge.Trunk, widths map[*space.Space]int, fits func(map[*space.Space]int) (bool, error)) error {
+func (w *planner) spendRest(widths map[*space.Space]int) error {
 	room := map[*space.Space]int{} // the widest that each may become
-	for _, sp := range t.Analysis.Spaces {
+	for sp := range widths {
 		if anyWidth(sp) {
-			room[sp] = min(int(math.Ceil(restFactor*float64(widths[sp]))), sp.First(len(p.Sources.Models)))
+			n := restFactor * float64(widths[sp])
+			unit := float64(w.unitOf(sp, n))
+			room[sp] = min(int(math.Ceil(n/unit)*unit), w.most(sp))
 		}
 	}
 	for {
-		sp := narrowest(t, widths, room)
+		sp := w.narrowest(widths, room)
 		if sp == nil {
 			return nil
 		}
 		before := widths[sp]
-		widths[sp] = min(before+max(meanWidth(sp)/restSteps, 1), room[sp])
-		ok, err := fits(widths)
+		unit := w.unitOf(sp, float64(before))
+		widths[sp] = min(before+max(meanWidth(sp)/restSteps/unit, 1)*unit, room[sp])
+		ok, err := w.fits(widths)
 		if err != nil {
 			return err
 		}
@@ -43,13 +45,13 @@ func (p *Prepared) spendRest(t *merge.Trunk, widths map[*space.Space]int, fits f
 }
 
 // narrowest is the space with room that has the smallest share of its own width; nil where none has room.
-func narrowest(t *merge.Trunk, widths, room map[*space.Space]int) *space.Space {
+func (w *planner) narrowest(widths, room map[*space.Space]int) *space.Space {
 	var best *space.Space
-	for _, sp := range t.Analysis.Spaces {
+	for _, sp := range w.t.Analysis.Spaces {
 		if widths[sp] >= room[sp] {
 			continue // 0 where it may not change
 		}
-		if best == nil || widths[sp]*meanWidth(best) < widths[best]*meanWidth(sp) {
+		if best == nil || float64(widths[sp])*w.own(best) < float64(widths[best])*w.own(sp) {
 			best = sp
 		}
 	}

@@ -50,11 +50,11 @@ func (p *Prepared) findTrunk(cut merge.Cut, o Settings) (*merge.Trunk, error) {
 	if err != nil {
 		return nil, err
 	}
-	flops, err := p.flopsAt(t, p.scaled(t, o, 1), nil)
+	flops, err := p.flopsAt(t, p.ownWidths(t, o), nil)
 	if err != nil {
 		return nil, err
 	}
-	without, err := p.flopsAt(short, p.scaled(short, o, 1), nil)
+	without, err := p.flopsAt(short, p.ownWidths(short, o), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func (r *run) fitsLeastSquares() bool {
 func (r *run) foresee() (m, side *merge.Merged, nodes []refit.Linear, err error) {
 	widths := r.widths
 	if widths == nil {
-		widths = r.p.scaled(r.trunk, r.o.Settings, 1)
+		widths = r.p.ownWidths(r.trunk, r.o.Settings)
 	}
 	as := r.p.anyone(widths)
 	if m, err = merge.Build(r.p.Sources, r.trunk, as, merge.Options{Rename: r.o.Rename, Ones: true}); err != nil {

@@ -79,7 +79,7 @@ func variants() []variant {
 	for _, share := range []string{"25%", "50%", "75%"} {
 		out = append(out, variant{name: rowDefault + " up to " + share, group: groupCuts, settings: preset(transform.DefaultMethod), until: share})
 	}
-	for _, x := range []float64{0.25, 0.5, 0.75, 1.25, 1.5} {
+	for _, x := range []float64{0.25, 0.5, 0.75, 1, 1.25, 1.5} {
 		out = append(out,
 			variant{name: fmt.Sprintf("%s, %gx", rowDefault, x), group: groupBudgets, settings: preset(transform.DefaultMethod, budget(x))},
 			variant{name: fmt.Sprintf("random halves, %gx", x), group: groupBudgets, settings: preset("halves", budget(x))})
