@@ -37,7 +37,8 @@ type sourceValue struct {
 // linearNodes lists them in the merged graph's order. Recurrences get adapters on the way, which the caller folds after the
 // refit.
 func (p *Prepared) linearNodes(t *merge.Trunk, as merge.Assignments, m, side *merge.Merged) ([]refit.Linear, *adapters, error) {
-	adapters, err := p.adapt(t, as, m)
+	kept := keptTrunk(p, t, m)
+	adapters, err := p.adapt(t, as, m, kept)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -45,7 +46,7 @@ func (p *Prepared) linearNodes(t *merge.Trunk, as merge.Assignments, m, side *me
 	if err != nil {
 		return nil, nil, err
 	}
-	f := &linearFinder{p: p, t: t, as: as, m: m, side: side, merged: ix, adapters: adapters, last: map[string]int{}, source: map[string]sourceValue{}, kept: keptTrunk(p, t, m)}
+	f := &linearFinder{p: p, t: t, as: as, m: m, side: side, merged: ix, adapters: adapters, last: map[string]int{}, source: map[string]sourceValue{}, kept: kept}
 	f.trace()
 	var out []refit.Linear
 	for _, n := range ix.Order {

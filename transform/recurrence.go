@@ -7,6 +7,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/refit"
+	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
 // What a recurrence does with its inputs is linear, W·x_t, before it mixes in its state. So least squares can correct W: a
@@ -30,14 +31,13 @@ type adapters struct {
 }
 
 // adapt puts adapters that change nothing before the recurrences of a merged model: those that read what the trunk merges,
-// and those of the heads.
-func (p *Prepared) adapt(t *merge.Trunk, as merge.Assignments, m *merge.Merged) (*adapters, error) {
+// and those of the heads. Those of the model whose trunk is kept have nothing to correct.
+func (p *Prepared) adapt(t *merge.Trunk, as merge.Assignments, m *merge.Merged, kept int) (*adapters, error) {
 	a := &adapters{p: p, m: m, all: map[string]*adapter{}}
 	ix, err := onnx.NewIndex(m.Model.Graph())
 	if err != nil {
 		return nil, err
 	}
-	kept := keptTrunk(p, t, m)
 	for _, r := range append(slices.Clone(m.Recurrences), p.headRecurrences(t, as, m, ix)...) {
 		n := ix.Producer(r.Output)
 		if r.Model == kept || n == nil || ix.Initializer(n.GetInput()[1]) == nil {
@@ -54,7 +54,7 @@ func (p *Prepared) adapt(t *merge.Trunk, as merge.Assignments, m *merge.Merged) 
 func (p *Prepared) headRecurrences(t *merge.Trunk, as merge.Assignments, m *merge.Merged, ix *onnx.Index) (out []merge.Recurrence) {
 	for i, src := range p.Sources.Models {
 		for _, own := range src.Index.Order {
-			if !merge.IsRecurrent(own) || p.inTrunk(t, own) {
+			if !space.IsRecurrent(own) || p.inTrunk(t, own) {
 				continue
 			}
 			r := merge.Recurrence{Model: i, Output: m.Values[i][merge.OutputOf(own)], Own: own}
@@ -91,11 +91,7 @@ func (p *Prepared) takenFrom(t *merge.Trunk, as merge.Assignments, r merge.Recur
 	if int(w.GetDims()[2]) != r.Width {
 		return nil
 	}
-	own := make([]int, r.Width)
-	for k := range own {
-		own[k] = k
-	}
-	return own
+	return identity(r.Width)
 }
 
 // inTrunk is Trunk.Has; where a head is fitted to a file's trunk, the sources are not paired, and all is the head's.

@@ -64,7 +64,7 @@ func (g *grower) unfit(k int, final string) string {
 	if onnx.HasSubgraph(n) { // what it captures is neither paired nor merged
 		return "it holds a subgraph"
 	}
-	if g.t.noRecurrence && IsRecurrent(n) && !g.t.identical[k] {
+	if g.t.noRecurrence && space.IsRecurrent(n) && !g.t.identical[k] {
 		return "each model keeps its own recurrence, and what follows would not save what it costs to read all of them"
 	}
 	for _, out := range n.GetOutput() {

@@ -109,7 +109,7 @@ func prefixOf(src *Source) map[*onnx.Node]bool {
 
 // denseReader describes a node that contracts a computed value with a parameter.
 func denseReader(src *Source, n *onnx.Node) (space.Contraction, bool) {
-	if onnx.HasSubgraph(n) || IsRecurrent(n) {
+	if onnx.HasSubgraph(n) || space.IsRecurrent(n) {
 		return space.Contraction{}, false
 	}
 	c, ok := space.ContractionOf(src.Index, n, 2)

@@ -65,11 +65,11 @@ func (t *Trunk) Common(s *Sources) []*onnx.Node {
 func (t *Trunk) Beside(s *Sources, n *onnx.Node) bool {
 	wide := s.Widened(0, n)
 	k, ok := s.Pairing.Of(wide)
-	if !ok || !t.in[k] || t.identical[k] || !IsRecurrent(wide) {
+	if !ok || !t.in[k] || t.identical[k] || !space.IsRecurrent(wide) {
 		return false
 	}
 	layouts := t.Analysis.Layouts(0, wide.GetInput()[2])
-	return len(layouts) == 3 && slices.ContainsFunc(layouts[2], func(seg space.Segment) bool { return seg.Space != nil && seg.Space.Apart != "" })
+	return len(layouts) == 3 && layouts[2].Apart()
 }
 
 // OwnPrefix reports whether a node of model 0 belongs to prefixes that are not common to all models, or joins them: no

@@ -31,12 +31,6 @@ func OutputOf(n *onnx.Node) string {
 	return ""
 }
 
-// gates are the recurrences, and how many gates each has.
-var gates = map[string]int{"LSTM": 4, "GRU": 3, "RNN": 1}
-
-// IsRecurrent reports whether a node is an LSTM, GRU or RNN.
-func IsRecurrent(n *onnx.Node) bool { return gates[n.GetOpType()] > 0 }
-
 // KeepsApart reports whether an assignment keeps every feature of every model, model after model.
 func (a Assignment) KeepsApart() bool {
 	for k, m := range a.Of {
@@ -50,7 +44,7 @@ func (a Assignment) KeepsApart() bool {
 // sideBySide emits a recurrence of group k as a node for each model; false where its features are not kept apart.
 func (b *builder) sideBySide(k int) (done bool, err error) {
 	nodes := b.s.Pairing.Nodes[k]
-	if len(nodes) < 2 || !IsRecurrent(nodes[0]) {
+	if len(nodes) < 2 || !space.IsRecurrent(nodes[0]) {
 		return false, nil
 	}
 	state := b.t.Analysis.Layouts(0, nodes[0].GetInput()[2])

@@ -42,7 +42,8 @@ func ContractionOf(ix *onnx.Index, n *onnx.Node, rank int) (Contraction, bool) {
 		if t := param(0); t != nil && param(1) == nil && len(t.GetDims()) == 2 {
 			return Contraction{1, rank - 2, 0, 1}, rank >= 2
 		}
-	case "LSTM", "GRU", "RNN": // its inputs, at every step
+	}
+	if IsRecurrent(n) { // its inputs, at every step
 		t := param(1)
 		return Contraction{0, 2, 1, 2}, t != nil && param(0) == nil && len(t.GetDims()) == 3
 	}

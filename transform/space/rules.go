@@ -34,10 +34,6 @@ func init() {
 		"Resize":            resize,
 		"Upsample":          resize,
 
-		"LSTM": recurrent(4),
-		"GRU":  recurrent(3),
-		"RNN":  recurrent(1),
-
 		"Attention":          attention,
 		"RotaryEmbedding":    rotary,
 		"LayerNormalization": layerNorm,
@@ -60,6 +56,9 @@ func init() {
 		"Expand":    expand,
 
 		"Shape": shapeOnly, "Size": shapeOnly, "ConstantOfShape": shapeOnly, "Range": shapeOnly,
+	}
+	for op, n := range gates {
+		rules[op] = recurrent(n)
 	}
 	for _, op := range []string{
 		"Relu", "LeakyRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "Sigmoid", "HardSigmoid", "HardSwish",

@@ -2,6 +2,12 @@ package space
 
 import "github.com/onnx-zip/onnx-zip/onnx"
 
+// gates are the recurrences, and how many gates each has.
+var gates = map[string]int{"LSTM": 4, "GRU": 3, "RNN": 1}
+
+// IsRecurrent reports whether a node is an LSTM, GRU or RNN.
+func IsRecurrent(n *onnx.Node) bool { return gates[n.GetOpType()] > 0 }
+
 // recurrent is an LSTM, GRU or RNN of so many gates. Its hidden features may be reordered and doubled like those of any
 // layer: W is [directions, gates·H, inputs], R [directions, gates·H, H], B [directions, 2·gates·H], the LSTM's peepholes P
 // [directions, 3·H], initial and last states [directions, batch, H]; the gates lie one after the other, all directions

@@ -165,6 +165,11 @@ func (l Layout) Aligned() bool {
 	return true
 }
 
+// Apart reports whether the axis holds features that a merge keeps beside those of the other models.
+func (l Layout) Apart() bool {
+	return slices.ContainsFunc(l, func(s Segment) bool { return s.Space != nil && s.Space.Apart != "" })
+}
+
 // Divided reports whether the axis is one of the two that a space with heads lies on: its features cannot be
 // reordered by an index along this axis.
 func (l Layout) Divided() bool {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strings"
 
@@ -95,8 +94,7 @@ func freeShare(p *transform.Prepared, trunk *merge.Trunk) float64 {
 		}
 		for axis, role := range a.Roles(0, t.GetName()) {
 			l := a.Layouts(0, t.GetName())[axis]
-			apart := slices.ContainsFunc(l, func(seg space.Segment) bool { return seg.Space != nil && seg.Space.Apart != "" })
-			if role != space.None && l.Pinned() == nil && !l.Aligned() && !apart {
+			if role != space.None && l.Pinned() == nil && !l.Aligned() && !l.Apart() {
 				free += n
 				break
 			}
