@@ -330,6 +330,9 @@ func (p *Pairing) attributeDiff(a, n *onnx.Node) string {
 			continue // the width of a recurrence
 		}
 		if x == nil || y == nil || !sameAttribute(x, y) {
+			if x.GetG() != nil && y.GetG() != nil {
+				return "they hold subgraphs (attribute " + name + ") that differ, in weights or in form"
+			}
 			return fmt.Sprintf("attribute %s: %s against %s", name, showAttribute(x), showAttribute(y))
 		}
 	}

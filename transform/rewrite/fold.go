@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"math"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
@@ -30,11 +31,15 @@ var folders = map[string]func(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.
 	"MatMul":    foldMatMul,
 	"Clip":      foldClip,
 	"ScatterND": foldScatterND,
+	"Tile":      foldTile,
+
+	"ReduceMean": foldReduce(true), "ReduceSum": foldReduce(false), "BatchNormalization": foldBatchNorm,
 
 	"Neg": foldUnary(func(a float64) float64 { return -a }), "Sqrt": foldUnary(math.Sqrt), "Abs": foldUnary(math.Abs),
 	"Exp": foldUnary(math.Exp), "Log": foldUnary(math.Log), "Erf": foldUnary(math.Erf), "Tanh": foldUnary(math.Tanh),
 	"Sign": foldUnary(sign), "Relu": foldUnary(relu), "Sigmoid": foldUnary(sigmoid),
 	"Reciprocal": foldUnary(func(a float64) float64 { return 1 / a }),
+	"Ceil":       foldUnary(math.Ceil), "Floor": foldUnary(math.Floor), "Round": foldUnary(math.RoundToEven),
 }
 
 // foldConstants replaces nodes whose value does not depend on the inputs by initializers of the same name.
@@ -45,7 +50,7 @@ func foldConstants(m *onnx.Model, r *Record) error {
 		return err
 	}
 	for n := range e.nodes {
-		if len(n.GetOutput()) != 1 || e.outputs[n.Output[0]] || isOp(n, "Constant") {
+		if len(n.GetOutput()) == 0 || e.outputs[n.Output[0]] || isOp(n, "Constant") || slices.ContainsFunc(n.Output[1:], e.read) {
 			continue
 		}
 		t := e.knownInts(n.Output[0])
@@ -66,6 +71,11 @@ func foldConstants(m *onnx.Model, r *Record) error {
 	}
 	e.close()
 	return nil
+}
+
+// read reports whether anything reads a value.
+func (e *editor) read(value string) bool {
+	return value != "" && (e.outputs[value] || len(e.uses[value]) > 0)
 }
 
 // knownInts returns the contents of a small integer value, if inference knows all of it.

@@ -56,6 +56,8 @@ var Passes = []Pass{
 		After: []Constraint{{"spelling", "sizes are explicit then"}, {"packed", "it knows packed projections by their Split"}}},
 	{Name: "branches", Why: "the weights of a split attention belong to branches, not to heads", Run: divideBranches,
 		After: []Constraint{{"attributes", "axes are positive then"}, {"reshape", "target shapes are constant then"}}},
+	{Name: "rearrange", Why: "features that lie on one axis with samples for a while are followed on an axis of their own", Run: rearrange,
+		After: []Constraint{{"attributes", "permutations are explicit then"}, {"reshape", "sizes are known then"}}},
 	{Name: "transposes", Why: "axes change places in one step, whether others are joined meanwhile or not", Run: plainTransposes,
 		After: []Constraint{{"attributes", "permutations are explicit then"}, {"reshape", "sizes are known then"},
 			{"packed", "parts bring Transposes of their own"}}},

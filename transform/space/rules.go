@@ -33,6 +33,8 @@ func init() {
 		"GlobalLpPool":      einsum("nc*->nc*"),
 		"Resize":            resize,
 		"Upsample":          resize,
+		"DepthToSpace":      depthToSpace,
+		"SpaceToDepth":      spaceToDepth,
 
 		"Attention":          attention,
 		"RotaryEmbedding":    rotary,
