@@ -49,7 +49,7 @@ T_MAIN = {
     "autoencoder": 13, "fpn": 13, "yolo_anchors": 12, "yolo_dfl": 16, "mlp": 13, "mlp_norm": 17, "mlp_mixer": 17,
     "vit": 17, "deit": 13, "swin": 17, "torch_encoder": 14, "bert": 14, "bert_mlm": 17, "distilbert": 13, "gpt2": 13,
     "gpt": 17, "gqa": 13, "llama": 17, "wav2vec2": 14, "hubert": 17, "lstm": 13, "conv_gru": 13, "conv1d_kws": 13,
-    "tagger": 13, "scripted_cell": 13,
+    "tagger": 13, "scripted_cell": 13, "super_resolution": 13, "norm_free": 14, "mobilevit": 14,
 }
 
 # The same by the dynamo exporter.
@@ -61,13 +61,13 @@ D_MAIN = {
     "deeplab": 18, "lraspp": 18, "autoencoder": 18, "fpn": 18, "yolo_anchors": 18, "yolo_dfl": 20, "mlp": 18,
     "mlp_norm": 20, "mlp_mixer": 18, "vit": 18, "deit": 20, "swin": 18, "torch_encoder": 18, "bert": 18,
     "bert_mlm": 20, "distilbert": 18, "gpt2": 18, "gpt": 20, "llama": 18, "wav2vec2": 18, "hubert": 20, "lstm": 18,
-    "conv_gru": 18, "conv1d_kws": 18, "tagger": 18,
+    "conv_gru": 18, "conv1d_kws": 18, "tagger": 18, "super_resolution": 18, "norm_free": 18, "mobilevit": 18,
 }
 
 # … as pairs where that export differs in form, else b alone, beside the TorchScript exports.
 D_PAIRS = {"resnet18", "cifar_resnet", "wide_resnet", "densenet", "mobilenet_v2", "shufflenet_v2", "convnext", "unet",
            "autoencoder", "fpn", "yolo_dfl", "mlp", "mlp_norm", "vit", "swin", "bert", "gpt2", "gpt", "wav2vec2", "lstm",
-           "conv_gru", "conv1d_kws", "tagger"}
+           "conv_gru", "conv1d_kws", "tagger", "norm_free"}
 
 FOLDED = "the exporter's defaults: constants and BatchNorms folded"
 

@@ -8,6 +8,7 @@ at the end lists them with their inputs and outputs. Weights do not matter here:
 
 import contextlib
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Callable
 
@@ -766,6 +767,83 @@ class ScriptedCell(nn.Module):
         return self.fc(torch.relu(h))
 
 
+class SuperResolution(nn.Module):
+    """Pixels into depth, residual blocks, PixelShuffle, as EDSR and ESPCN have them."""
+
+    def __init__(self, classes, c=12):
+        super().__init__()
+        self.head, self.tail = nn.Conv2d(12, c, 3, padding=1), nn.Conv2d(c, 3, 3, padding=1)
+        self.a, self.b = nn.Conv2d(c, 16, 3, padding=1), nn.Conv2d(16, c, 3, padding=1)
+        self.up, self.up2, self.act = nn.Conv2d(c, 4 * c, 3, padding=1), nn.Conv2d(c, 4 * c, 3, padding=1), nn.PReLU(c)
+
+    def forward(self, x):
+        x = self.head(F.pixel_unshuffle(x, 2))
+        x = x + self.b(F.relu(self.a(x)))
+        x = self.act(F.pixel_shuffle(self.up(x), 2))
+        return self.tail(F.pixel_shuffle(self.up2(x), 2))
+
+
+class SamePad(nn.Conv2d):
+    """TensorFlow's padding, computed on every run as timm's tf_ models do."""
+
+    def forward(self, x):
+        pads = []
+        for n, k, s in zip(reversed(x.shape[-2:]), reversed(self.kernel_size), reversed(self.stride)):
+            if torch.jit.is_tracing():
+                n = torch.as_tensor(n, dtype=torch.float32)
+                p = ((torch.ceil(n / s) - 1) * s + k - n).clip(min=0)
+                pads += [torch.div(p, 2, rounding_mode="trunc").long(), (p - torch.div(p, 2, rounding_mode="trunc")).long()]
+            else:
+                p = max((math.ceil(n / s) - 1) * s + k - n, 0)
+                pads += [p // 2, p - p // 2]
+        return F.conv2d(F.pad(x, pads), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+class NormFree(nn.Module):
+    """Filters that are standardised on every run (a BatchNorm in training mode of constants), as NFNet has them; paddings computed."""
+
+    def __init__(self, classes, c=12):
+        super().__init__()
+        self.stem = SamePad(3, c, 3, 2)
+        self.a, self.b, self.down = nn.Conv2d(c, 16, 3, padding=1), nn.Conv2d(16, c, 3, padding=1), SamePad(c, 2 * c, 3, 2)
+        self.gains = nn.ParameterList(nn.Parameter(torch.ones(n)) for n in (16, c))
+        self.fc = nn.Linear(2 * c, classes)
+
+    def standard(self, x, conv, gain):
+        w = conv.weight
+        w = F.batch_norm(w.reshape(1, w.shape[0], -1), None, None, weight=gain * w[0].numel() ** -0.5, training=True, momentum=0.0,
+                         eps=1e-6).reshape_as(w)
+        return F.conv2d(x, w, conv.bias, padding=1)
+
+    def forward(self, x):
+        x = F.relu(self.stem(x))
+        x = x + 0.2 * self.standard(F.silu(self.standard(x, self.a, self.gains[0])), self.b, self.gains[1])
+        return self.fc(F.relu(self.down(x)).mean((2, 3)))
+
+
+class MobileVit(nn.Module):
+    """Convolutions, and attention between the pixels that have one place in patches of 2x2, as MobileViT lays them out."""
+
+    def __init__(self, classes, c=16, heads=4):
+        super().__init__()
+        self.stem, self.conv, self.heads = conv_bn(3, c, 3, 2), nn.Conv2d(c, 24, 1, bias=False), heads
+        self.norm, self.qkv, self.proj = nn.LayerNorm(24), nn.Linear(24, 72), nn.Linear(24, 24)
+        self.norm2, self.up, self.downward = nn.LayerNorm(24), nn.Linear(24, 40), nn.Linear(40, 24)
+        self.back, self.fuse, self.fc = conv_bn(24, c, 1), conv_bn(2 * c, 20), nn.Linear(20, classes)
+
+    def forward(self, x):
+        y = self.stem(x)
+        z = self.conv(y)
+        n, c, h, w = z.shape
+        z = z.reshape(n * c * (h // 2), 2, w // 2, 2).transpose(1, 2).reshape(n, c, h * w // 4, 4).transpose(1, 3).reshape(n * 4, -1, c)
+        q, k, v = self.qkv(self.norm(z)).reshape(-1, h * w // 4, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        a = (q @ k.transpose(-2, -1) * (c // self.heads) ** -0.5).softmax(-1) @ v
+        z = z + self.proj(a.transpose(1, 2).reshape(-1, h * w // 4, c))
+        z = z + self.downward(F.silu(self.up(self.norm2(z))))
+        z = z.reshape(n, 4, -1, c).transpose(1, 3).reshape(n * c * (h // 2), w // 2, 2, 2).transpose(1, 2).reshape(n, c, h, w)
+        return self.fc(self.fuse(torch.cat((y, self.back(z)), 1)).mean((2, 3)))
+
+
 class ConvGru(nn.Module):
     """Speech-like: 1-D convolutions over a spectrum, a GRU, a label for every step."""
 
@@ -858,6 +936,10 @@ ARCHS = {
                          title="YOLO-like: C3, SPPF, PAN, three outputs", gain=1.6),
     "yolo_dfl": Arch("detector", lambda n: Yolo(n, C2f, "dfl"), image(64), [("detections", BATCH)], 4,
                      title="YOLO-like: C2f (split), SPPF, PAN, boxes as distributions, one output", gain=1.65),
+    "super_resolution": Arch("segmentation", SuperResolution, image(16), [("image", BATCH)], 0, gain=1.5,
+                             title="super-resolution: SpaceToDepth, residual, PixelShuffle twice"),
+    "norm_free": Arch("cnn", NormFree, image(30), LOGITS, title="filters standardised on every run, paddings computed on every run"),
+    "mobilevit": Arch("transformer", MobileVit, image(), LOGITS, gain=1.9, title="MobileViT block: attention between patches of a map"),
     "mlp": Arch("mlp", mlp, [("input", "f32", ("batch", 1, 14, 14))], LOGITS, 10, title="MLP 196-48-48"),
     "mlp_norm": Arch("mlp", mlp_norm, [("input", "f32", ("batch", 20))], LOGITS, title="MLP with BatchNorm1d, PReLU, LayerNorm, GELU"),
     "mlp_mixer": Arch("mlp", mlp_mixer, image(), LOGITS, source=TIMM, title="MLP-Mixer"),

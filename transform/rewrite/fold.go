@@ -20,6 +20,7 @@ var folders = map[string]func(e *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.
 	"Expand":    foldExpand,
 	"Slice":     foldSlice,
 	"Gather":    foldGather,
+	"GatherND":  foldGatherND,
 	"Concat":    foldConcat,
 	"Add":       foldBinary(func(a, b float64) float64 { return a + b }),
 	"Sub":       foldBinary(func(a, b float64) float64 { return a - b }),
@@ -242,6 +243,37 @@ func foldGather(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
 		t.Dims = append(t.Dims[:axis:axis], t.Dims[axis+1:]...)
 	}
 	return t
+}
+
+// foldGatherND picks blocks of a constant: tables of relative positions, as PyTorch's dynamo exporter reads them.
+func foldGatherND(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {
+	if len(in) != 2 || in[1] == nil || len(in[1].Dims) == 0 || onnx.AttrInt(n, "batch_dims", 0) != 0 {
+		return nil
+	}
+	last := len(in[1].Dims) - 1
+	depth := int(in[1].Dims[last])
+	indices, err := in[1].Int64s()
+	if err != nil || depth < 1 || depth > len(in[0].Dims) {
+		return nil
+	}
+	dims := append(slices.Clone(in[1].Dims[:last]), in[0].Dims[depth:]...)
+	if !upTo(dims, maxArithmetic) {
+		return nil
+	}
+	block := int(product(in[0].Dims[depth:])) * in[0].DType.Size()
+	raw := make([]byte, 0, int(product(in[1].Dims[:last]))*block)
+	for i := 0; i < len(indices); i += depth {
+		at := 0
+		for k, x := range indices[i : i+depth] {
+			size := in[0].Dims[k]
+			if x < -size || x >= size {
+				return nil
+			}
+			at = at*int(size) + int((x+size)%size)
+		}
+		raw = append(raw, in[0].Raw[at*block:(at+1)*block]...)
+	}
+	return &onnx.Tensor{DType: in[0].DType, Dims: dims, Raw: raw}
 }
 
 func foldConcat(_ *editor, n *onnx.Node, in []*onnx.Tensor) *onnx.Tensor {

@@ -118,6 +118,95 @@ func TestFold(t *testing.T) {
 				output y f32[N,4]`,
 		},
 		{
+			name: "filters standardised by what normalises batches, and by hand",
+			model: `
+				opset 15
+				input x f32[N,3,5,5]
+				w = init f32[4,3,3,3] random(1)
+				v = init f32[1,4,27] random(6)
+				flat = init i64[3] {1, 4, -1}
+				full = init i64[4] {4, 3, 3, 3}
+				gain = init f32[4] random(2)
+				shift = init f32[4] random(3)
+				mean = init f32[4] random(4)
+				var = init f32[4] random(5)
+				eps = init f32[] {1e-6}
+				a = Reshape(w, flat)
+				b, m, s = BatchNormalization(a, gain, shift, mean, var) {training_mode=1, epsilon=1e-6}
+				c = Reshape(b, full)
+				d = ReduceMean(v) {axes=[2], keepdims=1}
+				e = Sub(v, d)
+				f = Mul(e, e)
+				g = ReduceMean(f) {axes=[0,-1], keepdims=0}
+				h = ReduceSum(g, zero) {keepdims=1}
+				zero = init i64[1] {0}
+				i = Add(h, eps)
+				j = Div(e, i)
+				k = Reshape(j, full)
+				o = Conv(x, c)
+				y = Conv(x, k)
+				output o f32[N,4,3,3]
+				output y f32[N,4,3,3]`,
+			want: "o = Conv(x, c)\ny = Conv(x, k)",
+			kinds: map[string]int{"Reshape folded": 3, "BatchNormalization folded": 1, "ReduceMean folded": 2, "ReduceSum folded": 1,
+				"Sub folded": 1, "Mul folded": 1, "Add folded": 1, "Div folded": 1},
+		},
+		{
+			name: "a sum over everything, and one over nothing",
+			model: `
+				opset 18
+				input x f32[N,3]
+				w = init f32[2,3] random(1)
+				none = init i64[0] {}
+				a = ReduceSum(w, none) {keepdims=0}
+				b = ReduceSum(w, none) {noop_with_empty_axes=1}
+				c = Transpose(b) {perm=[1,0]}
+				d = MatMul(x, c)
+				y = Mul(d, a)
+				output y f32[N,2]`,
+			want:  "b = ReduceSum(w, none) {noop_with_empty_axes=1}\nc = Transpose(b) {perm=[1,0]}\nd = MatMul(x, c)\ny = Mul(d, a)",
+			kinds: map[string]int{"ReduceSum folded": 1},
+		},
+		{
+			name: "a table of relative positions, and one that is repeated",
+			model: `
+				opset 16
+				input x f32[N,2,3]
+				table = init f32[5,3] random(1)
+				i = init i64[2,3,1] {0, -1, 2, 3, 4, -5}
+				j = init i64[3,2] {0, 1, -1, 2, 2, -3}
+				row = init f32[1,3] random(2)
+				r = init i64[2] {2, 1}
+				a = GatherND(table, i)
+				b = ReduceMean(a) {axes=[1], keepdims=0}
+				c = GatherND(table, j)
+				d = Tile(row, r)
+				e = Add(x, b)
+				f = Add(e, c)
+				y = Add(f, d)
+				output y f32[N,2,3]`,
+			want:  "e = Add(x, b)\nf = Add(e, c)\ny = Add(f, d)",
+			kinds: map[string]int{"GatherND folded": 2, "ReduceMean folded": 1, "Tile folded": 1},
+		},
+		{
+			name: "sizes of paddings",
+			model: `
+				input x f32[N,2]
+				d = init f32[4] {2.5, -2.5, 3.5, 0.49}
+				a = Ceil(d)
+				b = Floor(d)
+				c = Round(d)
+				e = Sub(a, b)
+				f = Mul(e, c)
+				g = Slice(f, zero, two)
+				zero = init i64[1] {0}
+				two = init i64[1] {2}
+				y = Mul(x, g)
+				output y f32[N,2]`,
+			want:  "y = Mul(x, g)",
+			kinds: map[string]int{"Ceil folded": 1, "Floor folded": 1, "Round folded": 1, "Sub folded": 1, "Mul folded": 1, "Slice folded": 1},
+		},
+		{
 			name: "small arithmetic",
 			model: `
 				input x f32[N,2]

@@ -56,6 +56,7 @@ func init() {
 		"Gather":    gather,
 		"Pad":       pad,
 		"Expand":    expand,
+		"Tile":      tile,
 
 		"Shape": shapeOnly, "Size": shapeOnly, "ConstantOfShape": shapeOnly, "Range": shapeOnly,
 	}

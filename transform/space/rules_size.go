@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/shape"
 )
 
 // pad: added channels are constants, a segment of features of their own; other axes must not hold
@@ -116,6 +117,35 @@ func resize(c *call) {
 			restrictAll(x[k], Pinned, c.why("interpolates between features"))
 			out[k] = c.pinned(c.size(value, k), "interpolates between features")
 		}
+	}
+	c.setOut(0, out)
+}
+
+// tile lays copies of an axis behind each other: a known number of features, or any number of what is no feature.
+func tile(c *call) {
+	repeats := c.a.inputs[c.model].Shapes[c.input(1)].Ints
+	if t := c.param(1); t != nil {
+		known, _ := c.ints(1)
+		repeats = nil
+		for _, n := range known {
+			repeats = append(repeats, shape.Dim{Size: n})
+		}
+	}
+	y := c.n.GetOutput()[0]
+	var out []axis
+	for k, x := range c.in(0) {
+		switch {
+		case x.isAligned():
+			out = append(out, aligned(c.size(y, k)))
+			continue
+		case k < len(repeats) && repeats[k].Known() && repeats[k].Size > 0:
+			if copies, ok := times(aligned(int(repeats[k].Size)), resolve(x)); ok {
+				out = append(out, copies)
+				continue
+			}
+		}
+		restrictAll(x, Pinned, c.why("repeats the features a number of times that cannot be followed"))
+		out = append(out, c.pinned(c.size(y, k), "repeats the features a number of times that cannot be followed"))
 	}
 	c.setOut(0, out)
 }
