@@ -284,7 +284,7 @@ type readPlace struct {
 func (c *chooser) places(sp *space.Space) []readPlace {
 	var out []readPlace
 	for k, value := range c.readers.values[sp] {
-		out = append(out, readPlace{matchMoments(c.r.stats.at(sp, value)), matchMoments(c.held.at(sp, value)), c.readers.out[sp][k].Weight})
+		out = append(out, readPlace{matchMoments(c.r.stats.at(sp, value)), matchMoments(c.held.at(sp, value)), c.readers.out[sp][k].Gram(sp.First(len(c.r.p.Sources.Models)))})
 	}
 	if out != nil {
 		return out

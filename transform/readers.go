@@ -1,6 +1,8 @@
 package transform
 
 import (
+	"math"
+
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
@@ -89,7 +91,7 @@ func (f *readerFinder) reader(sp *space.Space, value string) *match.Reader {
 		m := f.stats.at(sp, value)
 		k = len(f.out[sp])
 		f.at[name] = k
-		f.out[sp] = append(f.out[sp], match.Reader{Cov: m.Cov, Weight: make([]float64, len(m.Cov))})
+		f.out[sp] = append(f.out[sp], match.Reader{Cov: m.Cov, Rows: []float64{}})
 		f.values[sp] = append(f.values[sp], value)
 	}
 	return &f.out[sp][k]
@@ -114,27 +116,43 @@ func rows(w []float64, dims []int64, axis, at int, seg space.Segment) *mat.Dense
 	return out
 }
 
-// addGram adds the Gram of the rows, times a weight, relative to what they make of the features there, to the block of a reader's
-// weight that begins at feature first.
+// addGram adds rows of weights, which read features from first on, to what a reader knows: times a weight, relative to what they make of
+// the features there. They are kept as they are while they are fewer than the features, as their Gram beyond.
 func addGram(r *match.Reader, w *mat.Dense, first int, weight float64) {
 	n, total := w.RawMatrix().Rows, 0
 	for total*total < len(r.Cov) {
 		total++
 	}
-	var gram mat.SymDense
-	gram.SymOuterK(1, w)
+	cov := mat.NewDense(total, total, r.Cov).Slice(first, first+n, first, first+n)
+	var made mat.Dense
+	made.Mul(w.T(), cov)
 	scale := 0.0
-	for a := range n {
-		for b := range n {
-			scale += gram.At(a, b) * r.Cov[(first+a)*total+first+b]
-		}
+	for o := range made.RawMatrix().Rows {
+		scale += mat.Dot(made.RowView(o), w.ColView(o))
 	}
 	if scale <= 0 {
 		return // it sees nothing vary
 	}
+	outputs := w.RawMatrix().Cols
+	if r.Rows != nil && len(r.Rows)/total+outputs >= total {
+		r.Weight, r.Rows = r.Gram(total), nil
+	}
+	factor := weight / scale
+	if r.Rows != nil {
+		at := len(r.Rows)
+		r.Rows = append(r.Rows, make([]float64, outputs*total)...)
+		for f := range n {
+			for o, x := range w.RawRowView(f) {
+				r.Rows[at+o*total+first+f] = x * math.Sqrt(factor)
+			}
+		}
+		return
+	}
+	var gram mat.SymDense
+	gram.SymOuterK(1, w)
 	for a := range n {
 		for b := range n {
-			r.Weight[(first+a)*total+first+b] += weight * gram.At(a, b) / scale
+			r.Weight[(first+a)*total+first+b] += factor * gram.At(a, b)
 		}
 	}
 }

@@ -59,6 +59,7 @@ var rounded = map[string]bool{
 	"resnet18-t13-norm-a": true, "resnet18-t13-norm-b": true,
 	"autoencoder-d18-a": true, "autoencoder-d18-b": true, // a BatchNorm behind a transposed convolution
 	"wav2vec2-d18-a": true, "wav2vec2-d18-b": true, "hubert-d20-b": true, // a normalised weight, folded
+	"norm_free-d18-a": true, "norm_free-d18-b": true, // filters that are standardised, folded
 	"resnet18-d18-raw-b": true, "mlp_norm-d20-a": true, "mlp_norm-d20-b": true,
 }
 

@@ -76,6 +76,35 @@ func BenchmarkSubset(b *testing.B) {
 	}
 }
 
+// BenchmarkRank ranks the hidden units of two transformers' MLPs, which one matrix reads in each: as its rows, or as their Gram.
+func BenchmarkRank(b *testing.B) {
+	for _, size := range [][3]int{{512, 128, 256}, {3072, 768, 256}} {
+		n, rows, most := size[0], size[1], size[2]
+		f := benchFeatures(2, n)
+		random := rand.New(rand.NewPCG(2, 0))
+		read := Reader{Cov: f.Cov, Rows: make([]float64, 2*rows*2*n)}
+		for i := range 2 * rows {
+			for j := range n { // each model's own features
+				read.Rows[i*2*n+i/rows*n+j] = random.NormFloat64()
+			}
+		}
+		for _, form := range []string{"gram", "rows"} {
+			if form == "gram" {
+				f.Readers = []Reader{{Cov: f.Cov, Weight: read.Gram(2 * n)}}
+			} else {
+				f.Readers = []Reader{read}
+			}
+			b.Run(fmt.Sprintf("features=%d/rows=%d/ranked=%d/form=%s", 2*n, 2*rows, most, form), func(b *testing.B) {
+				for b.Loop() {
+					if _, err := f.rank(most); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkAssign measures profits without structure, and those of features
 // that share a single strong factor, which are much harder.
 func BenchmarkAssign(b *testing.B) {

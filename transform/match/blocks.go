@@ -61,11 +61,12 @@ type blockRanker struct {
 
 func newBlockRanker(n, size int, reader Reader) *blockRanker {
 	b := &blockRanker{size: size, r: full(n, reader.Cov), m: &mat.Dense{}}
-	if reader.Weight == nil {
+	weight := reader.Gram(n)
+	if weight == nil {
 		b.m.Mul(b.r, b.r)
 	} else {
 		var t mat.Dense
-		t.Mul(b.r, full(n, reader.Weight))
+		t.Mul(b.r, full(n, weight))
 		b.m.Mul(&t, b.r)
 	}
 	mean := mat.Trace(b.r) / float64(n)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/mat"
 )
 
 // maxModels is the number of models that fit the sets of models of clusters.
@@ -39,6 +41,22 @@ type Reader struct {
 	Cov []float64
 	// Weight is the Gram WᵀW of the weights W that read them, like Cov; nil is the identity.
 	Weight []float64
+	// Rows, if not nil, are W itself, a row of O for each of the values that are made of the features; Weight is not read then.
+	// It is the cheaper form where these are fewer than the features.
+	Rows []float64
+}
+
+// Gram is WᵀW of O features, nil for the identity.
+func (r Reader) Gram(features int) []float64 {
+	switch {
+	case r.Rows == nil:
+		return r.Weight
+	case len(r.Rows) == 0:
+		return make([]float64, features*features) // nothing reads them
+	}
+	w, out := mat.NewDense(len(r.Rows)/features, features, r.Rows), mat.NewDense(features, features, nil)
+	out.Mul(w.T(), w)
+	return out.RawMatrix().Data
 }
 
 // readers are the places where the features are read; one that takes them as they are where none is known.

@@ -40,7 +40,8 @@ func (r Ranking) At(k int) float64 {
 //
 // which is column subset selection (Farahat, Ghodsi, Kamel: Efficient greedy feature selection for unsupervised
 // learning, KAIS 2013) with the error weighted by its readers. It is a pivoted Cholesky decomposition for each reader,
-// which takes O² operations and 8·O bytes for each ranked feature and reader.
+// which takes O² operations and 8·O bytes for each ranked feature and reader. Where W has fewer rows than there are features,
+// R·G·r is (W·R)ᵀ·(W·r), W·R is kept up to date by what was ranked, and the operations are rows·O.
 func Rank(f Features) (Ranking, error) {
 	if err := f.validate(); err != nil {
 		return Ranking{}, err
@@ -53,11 +54,11 @@ func (f Features) rank(most int) (Ranking, error) {
 	n := f.total()
 	var all rankers
 	for _, r := range f.readers() {
-		if len(r.Cov) != n*n || r.Weight != nil && len(r.Weight) != n*n {
+		if len(r.Cov) != n*n || r.Weight != nil && len(r.Weight) != n*n || len(r.Rows)%max(n, 1) != 0 {
 			return Ranking{}, fmt.Errorf("match: a reader of %d features with matrices of %d and %d values", n, len(r.Cov), len(r.Weight))
 		}
 		f.Cov = r.Cov
-		all = append(all, newRanker(f, r.Weight))
+		all = append(all, newRanker(f, r))
 	}
 	return all.rank(most), nil
 }
@@ -119,30 +120,45 @@ type ranker struct {
 	gain      []float64     // diagonal of R·G·R
 	floor     []float64     // of left: at or below it a feature is a linear function of those ranked
 	columns   [][]float64   // of L
+	made      *made         // in place of weight, nil where that is given
 	remaining float64       // tr(G·R)
 }
 
-func newRanker(f Features, weight []float64) *ranker {
+func newRanker(f Features, reader Reader) *ranker {
 	n := f.total()
 	r := &ranker{cov: mat.NewSymDense(n, f.Cov), left: make([]float64, n), gain: make([]float64, n), floor: make([]float64, n)}
-	product := mat.NewDense(n, n, nil)
-	if weight == nil {
-		product.Copy(r.cov)
-	} else {
-		r.weight = mat.NewSymDense(n, weight)
-		product.Mul(mat.NewDense(n, n, weight), mat.NewDense(n, n, f.Cov)) // of SymDense, this would take ten times as long
-	}
+	r.measureGain(f, reader)
 	var typical float64
 	r.sigma, typical = f.deviations()
 	for k, s := range r.sigma {
 		noise := constantRatio * max(typical, math.Abs(f.mean(k)))
 		r.left[k], r.floor[k] = s*s, max(dependentRatio*s*s, noise*noise)
+	}
+	return r
+}
+
+// measureGain finds the diagonal of Σ·G·Σ and the trace of G·Σ.
+func (r *ranker) measureGain(f Features, reader Reader) {
+	n := len(r.left)
+	if len(reader.Rows) > 0 {
+		r.made = newMade(n, reader.Rows, f.Cov)
+		r.remaining = r.made.trace(reader.Rows)
+		r.made.squares(r.gain)
+		return
+	}
+	product := mat.NewDense(n, n, nil)
+	if weight := reader.Gram(n); weight == nil {
+		product.Copy(r.cov)
+	} else {
+		r.weight = mat.NewSymDense(n, weight)
+		product.Mul(mat.NewDense(n, n, weight), mat.NewDense(n, n, f.Cov)) // of SymDense, this would take ten times as long
+	}
+	for k := range n {
 		r.remaining += product.At(k, k)
 		for j := range n {
 			r.gain[k] += f.Cov[k*n+j] * product.At(j, k)
 		}
 	}
-	return r
 }
 
 // take ranks feature k. With r its column of R, ρ = r_k and v = R·G·r,
@@ -159,11 +175,8 @@ func (r *ranker) take(k int) {
 			r.floor[j] = math.Inf(1)
 		}
 	}
-	for _, l := range r.columns {
-		floats.AddScaled(column, -l[k], l)
-	}
 	rho := r.left[k]
-	v := r.residual(r.weighted(column))
+	v := r.project(k, column)
 	for j := range n {
 		c := column[j] / rho
 		r.left[j] -= c * column[j]
@@ -173,6 +186,17 @@ func (r *ranker) take(k int) {
 	r.left[k] = 0
 	floats.Scale(1/math.Sqrt(rho), column)
 	r.columns = append(r.columns, column)
+}
+
+// project makes of column k of Σ that of R, and returns R·G of it.
+func (r *ranker) project(k int, column []float64) []float64 {
+	if r.made != nil {
+		return r.made.project(k, column, r.columns, math.Sqrt(r.left[k]))
+	}
+	for _, l := range r.columns {
+		floats.AddScaled(column, -l[k], l)
+	}
+	return r.residual(r.weighted(column))
 }
 
 // weighted is G·x.

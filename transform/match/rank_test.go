@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 	"pgregory.net/rapid"
 )
@@ -13,13 +14,17 @@ import (
 // drawReaders draws covariances of full rank and weights for n features.
 func drawReaders(t *rapid.T, n int) []Reader {
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "readers"), 0))
-	gram := func(rows int) []float64 {
+	weights := func(rows int) *mat.Dense {
 		x := mat.NewDense(rows, n, nil)
 		for i := range rows {
 			for j := range n {
 				x.Set(i, j, random.NormFloat64())
 			}
 		}
+		return x
+	}
+	gram := func(rows int) []float64 {
+		x := weights(rows)
 		g := mat.NewDense(n, n, nil)
 		g.Mul(x.T(), x)
 		return g.RawMatrix().Data
@@ -29,6 +34,8 @@ func drawReaders(t *rapid.T, n int) []Reader {
 		out[i] = Reader{Cov: gram(2 * n)}
 		if rapid.Bool().Draw(t, "weighted") {
 			out[i].Weight = gram(1 + random.IntN(n))
+		} else if rapid.Bool().Draw(t, "rows") {
+			out[i].Rows = weights(1 + random.IntN(n)).RawMatrix().Data
 		}
 	}
 	return out
@@ -53,11 +60,12 @@ func unexplained(r Reader, n int, kept []int) float64 {
 		explained.Mul(c.T(), &w)
 		left.Sub(left, &explained)
 	}
-	if r.Weight == nil {
+	weight := r.Gram(n)
+	if weight == nil {
 		return mat.Trace(left)
 	}
 	var product mat.Dense
-	product.Mul(mat.NewDense(n, n, r.Weight), left)
+	product.Mul(mat.NewDense(n, n, weight), left)
 	return mat.Trace(&product)
 }
 
@@ -115,5 +123,34 @@ func TestRankRefusesOddReaders(t *testing.T) {
 	f := Features{Widths: []int{2}, Cov: []float64{1, 0, 0, 1}, Readers: []Reader{{Cov: []float64{1}}}}
 	if _, err := Rank(f); err == nil {
 		t.Error("no error for a reader of another size")
+	}
+}
+
+// TestRowsOrGram: the rows of the weights rank as their Gram does, on more features than one worker treats.
+func TestRowsOrGram(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 0))
+	const n, rows = 2*chunk + 76, 24
+	x, w := mat.NewDense(3*n, n, nil), make([]float64, rows*n)
+	for i := range x.RawMatrix().Data {
+		x.RawMatrix().Data[i] = random.NormFloat64() * float64(1+i%n%7)
+	}
+	for i := range w {
+		w[i] = random.NormFloat64()
+	}
+	var cov mat.Dense
+	cov.Mul(x.T(), x)
+	given := Reader{Cov: cov.RawMatrix().Data, Rows: w}
+	f := Features{Widths: []int{n}, Cov: given.Cov, Readers: []Reader{given}}
+	byRows, err := f.rank(60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Readers = []Reader{{Cov: given.Cov, Weight: given.Gram(n)}}
+	byGram, err := f.rank(60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(byRows.Order, byGram.Order) || !floats.EqualApprox(byRows.Unexplained, byGram.Unexplained, 1e-9) {
+		t.Errorf("by rows %v, by Gram %v", byRows.Order, byGram.Order)
 	}
 }

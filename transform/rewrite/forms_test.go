@@ -32,6 +32,8 @@ func TestSpelling(t *testing.T) {
 		{name: "every other", model: "input x f32[2,6]\na = init i64[1] {0}\nb = init i64[1] {6}\nc = init i64[1] {-1}\nd = init i64[1] {2}\ny = Slice(x, a, b, c, d)\noutput y"},
 		{name: "limits of Shape", model: "input x f32[2,6]\ns = Shape(x) {start=0, end=2}\ny = Reshape(x, s)\noutput y",
 			want: "s = Shape(x)\ny = Reshape(x, s)", kinds: map[string]int{"Shape spelt": 1}},
+		{name: "norm without a shift", model: "opset 17\ninput x f32[2,3]\nw = init f32[3] random(1)\ny = LayerNormalization(x, w)\noutput y",
+			want: "y = LayerNormalization(x, w, y_shift)", kinds: map[string]int{"LayerNormalization spelt": 1}},
 		{name: "leading ones", model: "input x f32[1,3,2,2]\nw = init f32[1,3,1,1] random(1)\ny = Mul(x, w)\noutput y",
 			want: "y = Mul(x, w)", kinds: map[string]int{"Mul spelt": 1}},
 		{name: "leading ones that make an axis", model: "input x f32[3]\nw = init f32[1,3] random(1)\ny = Mul(x, w)\noutput y"},

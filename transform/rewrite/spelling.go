@@ -26,6 +26,8 @@ var spellings = map[string]func(e *editor, n *onnx.Node) bool{
 	"Div":         dropLeadingOnes,
 	"Pow":         dropLeadingOnes,
 	"PRelu":       dropLeadingOnes,
+
+	"LayerNormalization": spellLayerNorm,
 }
 
 // oneSpelling writes what attributes and constants say in the one way that all exporters' are brought to.
@@ -41,6 +43,16 @@ func oneSpelling(m *onnx.Model, r *Record) error {
 	}
 	e.close()
 	return nil
+}
+
+// spellLayerNorm gives a norm without a shift one of zeros, as PyTorch's TorchScript exporter writes it.
+func spellLayerNorm(e *editor, n *onnx.Node) bool {
+	scale, ok := e.constant(input(n, 1))
+	if !ok || input(n, 2) != "" {
+		return false
+	}
+	e.setInput(n, 2, e.addConstant(nameFor(n, "shift"), onnx.NewTensor(scale.DType, scale.Dims...)))
+	return true
 }
 
 // spellReshape spells the target as setTarget does; allowzero says nothing where no entry is zero.
