@@ -120,8 +120,8 @@ func (p *Prepared) Cuts() ([]CutInfo, error) {
 		}
 		last = crossing[0].Value
 		s := p.shares(t, c)
-		if s.FLOPs == 0 && s.Params == 0 {
-			continue // sizes and constants alone: nothing is shared
+		if s.FLOPs == 0 && s.Params == 0 && len(out) > 0 {
+			continue // sizes and constants alone: the cuts before share more
 		}
 		info := CutInfo{Number: len(out) + 1, Value: last, FLOPsShare: s.FLOPs, ParamsShare: s.Params, Crossing: len(all)}
 		if n := p.Sources.Models[0].Index.Producer(last); n != nil {
