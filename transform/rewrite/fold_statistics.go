@@ -2,7 +2,6 @@ package rewrite
 
 import (
 	"math"
-	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
@@ -23,52 +22,45 @@ func foldReduce(mean bool) func(*editor, *onnx.Node, []*onnx.Tensor) *onnx.Tenso
 			}
 			axes = sequence(0, int64(len(in[0].Dims)))
 		}
-		sum, kept := reduce(in[0], axes)
-		if sum == nil {
+		kept, dims, ok := reducedDims(in[0].Dims, axes)
+		v, err := in[0].Float64s()
+		if !ok || err != nil || len(v) == 0 {
 			return nil
 		}
-		if count := float64(in[0].Len()) / float64(max(len(sum), 1)); mean {
+		sum, strides := make([]float64, product(kept)), broadcastStrides(kept, in[0].Dims)
+		for i, x := range v {
+			sum[offset(i, in[0].Dims, strides)] += x
+		}
+		if count := float64(len(v)) / float64(len(sum)); mean {
 			for i := range sum {
 				sum[i] /= count
 			}
 		}
-		if onnx.AttrInt(n, "keepdims", 1) == 0 {
-			var dims []int64
-			for k, d := range kept {
-				if !containsAxis(axes, k, len(kept)) {
-					dims = append(dims, d)
-				}
-			}
-			kept = dims
+		if onnx.AttrInt(n, "keepdims", 1) != 0 {
+			dims = kept
 		}
-		return onnx.FromFloat64(in[0].DType, sum, kept...)
+		return onnx.FromFloat64(in[0].DType, sum, dims...)
 	}
 }
 
-func containsAxis(axes []int64, k, rank int) bool {
-	return slices.ContainsFunc(axes, func(a int64) bool { at, ok := normalAxis(a, rank); return ok && at == k })
-}
-
-// reduce adds a tensor up over axes, which stay with size 1; nil where there is nothing to add, or an axis is wrong.
-func reduce(t *onnx.Tensor, axes []int64) (sum []float64, kept []int64) {
-	kept = slices.Clone(t.Dims)
+// reducedDims is what a reduction over axes leaves: with axes of size 1 in their place, and without them.
+func reducedDims(dims, axes []int64) (kept, without []int64, ok bool) {
+	reduced := make([]bool, len(dims))
 	for _, a := range axes {
-		k, ok := normalAxis(a, len(kept))
+		k, ok := normalAxis(a, len(dims))
 		if !ok {
-			return nil, nil
+			return nil, nil, false
 		}
-		kept[k] = 1
+		reduced[k] = true
 	}
-	v, err := t.Float64s()
-	if err != nil || len(v) == 0 {
-		return nil, nil
+	for k, d := range dims {
+		if reduced[k] {
+			kept = append(kept, 1)
+			continue
+		}
+		kept, without = append(kept, d), append(without, d)
 	}
-	sum = make([]float64, product(kept))
-	strides := broadcastStrides(kept, t.Dims)
-	for i, x := range v {
-		sum[offset(i, t.Dims, strides)] += x
-	}
-	return sum, kept
+	return kept, without, true
 }
 
 // foldBatchNorm normalises a constant by its own statistics: a BatchNormalization in training mode of which nothing but the

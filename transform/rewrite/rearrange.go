@@ -204,9 +204,9 @@ func (p *axisParts) nodes(e *editor, x string, last *onnx.Node, dims []shape.Dim
 	for k, l := range flat {
 		moved[k], perm[k] = l.dim, int64(slices.Index(leaves, l))
 	}
-	first, ok1 := target(e.value(x).Dims, divided)
-	second, ok2 := target(moved, dims)
-	if !ok1 || !ok2 {
+	first, open1 := targetOf(divided, e.value(x).Dims)
+	second, open2 := targetOf(dims, moved)
+	if open1 > 1 || open2 > 1 {
 		return nil
 	}
 	var out []*onnx.Node
@@ -245,23 +245,4 @@ func joinNeighbours(leaves, flat []*axisPart, groups [][]*axisPart) (l, f []*axi
 		leaves, flat = slices.Replace(leaves, k, k+2, joint), slices.Replace(flat, at, at+2, joint)
 	}
 	return leaves, flat
-}
-
-// target is the constant shape by which a Reshape makes dims of from: an open size is copied where it stays in its place;
-// one other is what is left.
-func target(from, dims []shape.Dim) ([]int64, bool) {
-	out := make([]int64, len(dims))
-	open := 0
-	for k, d := range dims {
-		switch {
-		case d.Known() && d.Size > 0:
-			out[k] = d.Size
-		case !d.Known() && k < len(from) && from[k] == d:
-			out[k] = 0
-		default:
-			out[k] = -1
-			open++
-		}
-	}
-	return out, open <= 1
 }

@@ -132,6 +132,14 @@ func (x axis) positions() int {
 	return n
 }
 
+// wholeBlock is the block that an axis holds all of, each feature once and nothing else.
+func (x axis) wholeBlock() (b *block, ok bool) {
+	if len(x) != 1 || x[0].b == nil || x[0].part != Whole || x[0].inner != 1 || x[0].many {
+		return nil, false
+	}
+	return x[0].b.find(), true
+}
+
 func (x axis) isAligned() bool {
 	for _, r := range x {
 		if r.b != nil {

@@ -65,10 +65,9 @@ func uniteHeads(x, y *block) {
 // intoGroups divides a whole block into the groups of a grouped convolution. ok is false where the axis is not
 // one whole block, or the block is divided otherwise already.
 func intoGroups(x axis, count int, why Reason) (b *block, ok bool) {
-	if len(x) != 1 || x[0].b == nil || x[0].part != Whole || x[0].inner != 1 || x[0].many {
+	if b, ok = x.wholeBlock(); !ok {
 		return nil, false
 	}
-	b = x[0].b.find()
 	if b.size < count || b.size%count != 0 || b.heads != nil && b.heads.count != count {
 		return nil, false
 	}
@@ -82,11 +81,11 @@ func intoGroups(x axis, count int, why Reason) (b *block, ok bool) {
 // divide lays a block onto an axis of count heads and one of the features inside each. ok is false where the
 // axis is not one whole block, or the block is divided otherwise already.
 func divide(x axis, count, size int) (head, inside axis, ok bool) {
-	if len(x) != 1 || x[0].b == nil || x[0].part != Whole || x[0].inner != 1 || count < 2 || size < 2 {
+	b, ok := x.wholeBlock()
+	if !ok || count < 2 || size < 2 {
 		return nil, nil, false
 	}
-	b := x[0].b.find()
-	if x[0].many || b.size != count*size || b.mode == Pinned || b.heads != nil && b.heads.count != count {
+	if b.size != count*size || b.mode == Pinned || b.heads != nil && b.heads.count != count {
 		return nil, nil, false
 	}
 	if b.heads == nil {

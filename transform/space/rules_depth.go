@@ -16,8 +16,8 @@ func depthToSpace(c *call) {
 		c.pinNode("lays features beside each other in a way that cannot be followed")
 		return
 	}
-	if r := resolve(x[1]); len(r) == 1 && r[0].b != nil && r[0].part == Whole && r[0].inner == 1 && !r[0].many {
-		c.a.refine(r[0].b, outer, inner)
+	if b, ok := resolve(x[1]).wholeBlock(); ok {
+		c.a.refine(b, outer, inner)
 	}
 	parts, ok := factor(x[1], []int{outer, size, inner})
 	if !ok || !parts[0].isAligned() || !parts[2].isAligned() {

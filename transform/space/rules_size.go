@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
-	"github.com/onnx-zip/onnx-zip/onnx/shape"
 )
 
 // pad: added channels are constants, a segment of features of their own; other axes must not hold
@@ -124,13 +123,6 @@ func resize(c *call) {
 // tile lays copies of an axis behind each other: a known number of features, or any number of what is no feature.
 func tile(c *call) {
 	repeats := c.a.inputs[c.model].Shapes[c.input(1)].Ints
-	if t := c.param(1); t != nil {
-		known, _ := c.ints(1)
-		repeats = nil
-		for _, n := range known {
-			repeats = append(repeats, shape.Dim{Size: n})
-		}
-	}
 	y := c.n.GetOutput()[0]
 	var out []axis
 	for k, x := range c.in(0) {

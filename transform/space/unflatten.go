@@ -31,11 +31,9 @@ func (c *call) unflatten() {
 			inner *= d.size
 		}
 	}
-	x := resolve(c.in(0)[last])
-	if outer*out[channels].size*inner != in[last].size || len(x) != 1 || x[0].b == nil || x[0].part != Whole || x[0].inner != 1 || x[0].many {
-		return
+	if b, ok := resolve(c.in(0)[last]).wholeBlock(); ok && outer*out[channels].size*inner == in[last].size {
+		c.a.refine(b, outer, inner)
 	}
-	c.a.refine(x[0].b, outer, inner)
 }
 
 // channels is the axis of a map that holds its channels, by what reads it: -1 where nothing slides a window over it.
