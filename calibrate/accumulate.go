@@ -17,18 +17,20 @@ type sums struct {
 	square []float64 // O×O, its upper half: Σ (x−shift)(x−shift)ᵀ; of a diagonal tap O: the squares
 }
 
-func newSums(p *tapPlan) *sums {
+func newSums(p *tapPlan, scratch *Scratch) (_ *sums, err error) {
 	o := p.tap.features()
-	s := &sums{tap: p.tap, sum: make([]float64, o), square: make([]float64, o)}
-	if !p.tap.Diagonal {
-		s.square = make([]float64, o*o)
+	s := &sums{tap: p.tap, sum: make([]float64, o)}
+	if p.tap.Diagonal {
+		s.square = make([]float64, o)
+	} else if s.square, err = scratch.Floats(o * o); err != nil {
+		return nil, err
 	}
 	for i, part := range p.tap.Parts {
 		shift := make([]float64, part.Len) // zero where the plan has none
 		copy(shift, p.shifts[i])
 		s.shift = append(s.shift, shift...)
 	}
-	return s
+	return s, nil
 }
 
 // add adds the outputs of a batch, computed as planned. Where a sum is not finite it returns an error of kind

@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"context"
+	"maps"
 	"runtime"
 	"slices"
 
@@ -25,9 +26,11 @@ type CaptureOptions struct {
 	// Threads is the number of threads inside a run, by default 1. With more the result may depend on
 	// the machine.
 	Threads int
-	// MemoryBytes bounds what one tap's products take in one run, DefaultMemoryBytes where 0. One O×O
-	// product is made in any case.
+	// MemoryBytes bounds what the products of taps take that one run hands out, DefaultMemoryBytes where 0: where all
+	// together take more, the model runs piece by piece. One O×O product is made in any case.
 	MemoryBytes int64
+	// Scratch is where the moments are kept, in memory where nil.
+	Scratch *Scratch
 	// Mask names an input [samples, tokens] whose zeros mark positions that count in no moment; "": all do.
 	Mask string
 	// Extra, where set, takes more out of the same runs.
@@ -42,9 +45,10 @@ type Extra struct {
 	// Batch is the number of samples in a run that it counts on. Where the model takes another number at a time, Capture leaves
 	// it out.
 	Batch int
-	// Extend appends nodes, inputs and outputs, under names of its own.
-	Extend func(g *onnx.Graph)
-	// Feed adds the inputs of a batch, Take looks at its outputs; both may be called for several batches at once.
+	// Extend appends nodes, inputs and outputs, under names of its own, for some of the values: those that a piece of the
+	// model computes. The nodes of one value need no other's. It may be called for several pieces at once.
+	Extend func(g *onnx.Graph, values []string)
+	// Feed adds the inputs of a batch, Take looks at the outputs of a piece; both may be called for several batches at once.
 	Feed func(batch int, feeds map[string]*onnx.Tensor)
 	Take func(batch int, out map[string]*onnx.Tensor) error
 }
@@ -85,7 +89,8 @@ func orDefault[T int | int64](x, def T) T {
 //
 // Errors are of kind fault.Data (the samples do not fit the model, or are not finite), fault.Runtime (the
 // engine failed, or a tapped value became infinite or NaN), fault.Unsupported (an old opset, a tapped value
-// whose shape depends on the data) or fault.Internal (a tap that does not fit the model).
+// whose shape depends on the data), fault.Output (Scratch has no room) or fault.Internal (a tap that does not fit
+// the model).
 func Capture(ctx context.Context, e Engine, m *onnx.Model, taps []Tap, src Source, o CaptureOptions) (map[string]*Moments, error) {
 	if len(taps) == 0 {
 		return map[string]*Moments{}, nil
@@ -121,13 +126,6 @@ type capture struct {
 	sums    []*sums
 }
 
-// stage runs batches of one size.
-type stage struct {
-	plans   []tapPlan
-	names   []sumNames
-	session Session
-}
-
 // newCapture checks everything that can be checked without the engine.
 func newCapture(e Engine, m *onnx.Model, taps []Tap, src Source, o CaptureOptions) (*capture, error) {
 	ix, err := onnx.NewIndex(m.Graph())
@@ -137,7 +135,7 @@ func newCapture(e Engine, m *onnx.Model, taps []Tap, src Source, o CaptureOption
 	if err := checkTaps(taps, ix); err != nil {
 		return nil, err
 	}
-	needed, _, err := restrict(m, ix, o.values(taps))
+	needed, _, err := restrict(m, ix, o.values(taps), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -170,43 +168,21 @@ func (c *capture) prepare(ctx context.Context) error {
 		}
 	}
 	for i := range c.full.plans {
-		c.sums = append(c.sums, newSums(&c.full.plans[i]))
+		s, err := newSums(&c.full.plans[i], c.options.Scratch)
+		if err != nil {
+			return err
+		}
+		c.sums = append(c.sums, s)
 	}
 	return nil
 }
 
-// open makes the stage for batches of so many samples. It shares the session of c.full where it can.
-func (c *capture) open(ctx context.Context, seen map[string]glimpse, samples int) (*stage, error) {
-	s := &stage{}
-	for _, t := range c.taps {
-		p, err := planTap(t, seen, samples, c.options)
-		if err != nil {
-			return nil, err
-		}
-		s.plans = append(s.plans, p)
-	}
-	if c.full != nil && slices.EqualFunc(s.plans, c.full.plans, tapPlan.sameGraph) {
-		s.names, s.session = c.full.names, c.full.session
-		return s, nil
-	}
-	g, err := newCaptureGraph(c.model, c.index, s.plans, c.options)
-	if err != nil {
-		return nil, err
-	}
-	if c.options.Extra != nil {
-		c.options.Extra.Extend(g.model.Graph())
-	}
-	s.names = g.names
-	s.session, err = c.engine.Open(ctx, g.model, SessionOptions{Threads: c.options.Threads})
-	return s, err
-}
-
 func (c *capture) close() {
-	if c.full != nil && c.full.session != nil {
-		c.full.session.Close()
+	if c.full != nil {
+		c.full.close()
 	}
-	if c.last != nil && c.last.session != nil && c.last.session != c.full.session {
-		c.last.session.Close()
+	if c.last != nil {
+		c.last.close()
 	}
 }
 
@@ -216,67 +192,58 @@ func (c *capture) run(ctx context.Context) error {
 	if c.last != nil {
 		batches++
 	}
-	work := func(ctx context.Context, i int) (map[string]*onnx.Tensor, error) {
-		feeds, err := c.feeder.read(c.feeder.bounds(i))
-		if err != nil {
-			return nil, err
+	order := newTurns(batches, len(c.full.segments))
+	work := func(ctx context.Context, i int) (struct{}, error) { return struct{}{}, c.batch(ctx, i, order) }
+	return inOrder(ctx, batches, c.options.Workers, work, func(i int, _ struct{}) error {
+		if c.options.Progress != nil {
+			_, done := c.feeder.bounds(i)
+			c.options.Progress(done, c.feeder.src.Samples())
 		}
-		counts, err := c.mask(i, feeds)
-		if err != nil {
-			return nil, err
-		}
-		extra := c.options.Extra
-		if extra != nil {
-			extra.Feed(i, feeds)
-		}
-		out, err := c.stage(i).session.Run(ctx, feeds)
-		if err != nil {
-			return nil, err
-		}
-		for name, n := range counts {
-			out[name] = n
-		}
-		if extra != nil {
-			err = extra.Take(i, out)
-		}
-		return out, err
-	}
-	return inOrder(ctx, batches, c.options.Workers, work, c.add)
+		return nil
+	})
 }
 
-// mask adds to the feeds what each tap's positions count for, and returns how many count, by the same names.
-func (c *capture) mask(i int, feeds map[string]*onnx.Tensor) (map[string]*onnx.Tensor, error) {
+// batch runs batch i, segment by segment, and adds the sums of each where it is its turn.
+func (c *capture) batch(ctx context.Context, i int, order turns) error {
+	stage := c.stage(i)
 	from, to := c.feeder.bounds(i)
-	m, err := ReadMask(c.feeder.src, c.options.Mask, from, to)
-	if m == nil || err != nil {
-		return nil, err
+	values, err := c.feeder.read(from, to) // what the segments read: inputs, and values of those before
+	if err != nil {
+		return err
 	}
-	counts := map[string]*onnx.Tensor{}
-	for t := range c.stage(i).plans {
-		p := &c.stage(i).plans[t]
-		name, first := c.stage(i).names[t].mask, p.tap.Parts[0]
-		if name == "" {
-			continue
+	mask, err := ReadMask(c.feeder.src, c.options.Mask, from, to)
+	if err != nil {
+		return err
+	}
+	extra := map[string]*onnx.Tensor{} // feeds
+	if c.options.Extra != nil {
+		c.options.Extra.Feed(i, extra)
+	}
+	for k, seg := range stage.segments {
+		feeds := seg.feeds(values)
+		if err := c.openSegment(ctx, seg, stage.plans, feeds); err != nil {
+			return err
 		}
-		dims, axis := p.dims(to-from), first.Axis
-		if axis < 0 {
-			axis += len(dims)
+		counts := seg.mask(mask, stage.plans, to-from, feeds)
+		for _, name := range seg.asks {
+			feeds[name] = extra[name]
 		}
-		keep, behind := m.Positions(dims, axis), 1 // positions behind the features' axis
-		for _, d := range dims[axis+1:] {
-			behind *= int(d)
+		out, err := seg.session.Run(ctx, feeds)
+		if err != nil {
+			return err
 		}
-		weights, n := make([]float32, p.positions), 0.0
-		for k := range weights {
-			if keep == nil || keep[k/(behind*int(first.inner()))*behind+k%behind] {
-				weights[k] = 1
-				n++
+		maps.Copy(out, counts)
+		if len(seg.extra) > 0 {
+			if err := c.options.Extra.Take(i, out); err != nil {
+				return err
 			}
 		}
-		feeds[name] = onnx.FromFloat32(weights, p.maskShape()...)
-		counts[name] = onnx.FromFloat64(onnx.Double, []float64{n})
+		seg.handOver(values, out)
+		if err := order.take(ctx, i, k, func() error { return c.add(i, seg, out) }); err != nil {
+			return err
+		}
 	}
-	return counts, nil
+	return nil
 }
 
 // stage is the one that runs batch i.
@@ -287,17 +254,12 @@ func (c *capture) stage(i int) *stage {
 	return c.full
 }
 
-// add adds the sums of batch i.
-func (c *capture) add(i int, out map[string]*onnx.Tensor) error {
-	s := c.stage(i)
-	for t, acc := range c.sums {
-		if err := acc.add(&s.plans[t], s.names[t], out); err != nil {
+// add adds the sums of a segment of batch i.
+func (c *capture) add(i int, seg *segment, out map[string]*onnx.Tensor) error {
+	for k, t := range seg.taps {
+		if err := c.sums[t].add(&c.stage(i).plans[t], seg.names[k], out); err != nil {
 			return c.blame(i, err)
 		}
-	}
-	if c.options.Progress != nil {
-		_, done := c.feeder.bounds(i)
-		c.options.Progress(done, c.feeder.src.Samples())
 	}
 	return nil
 }

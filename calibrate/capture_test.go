@@ -1,14 +1,18 @@
 package calibrate_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/calibrate/ort/orttest"
+	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
@@ -158,12 +162,15 @@ func TestCaptureHandsOutExtra(t *testing.T) {
 	plain := capture(t, m, taps, src, calibrate.CaptureOptions{Batch: 32})
 	const batches = 3
 	value := outputsOf(m, "Gemm", "1/")[0]
-	for _, workers := range []int{1, 3} {
+	for workers, memory := range map[int]int64{1: 0, 3: 0, 2: 1} { // the last piece by piece
 		var got [batches][]float64
 		extra := &calibrate.Extra{
 			Values: []string{value},
 			Batch:  32,
-			Extend: func(g *onnx.Graph) {
+			Extend: func(g *onnx.Graph, values []string) {
+				if !slices.Equal(values, []string{value}) {
+					t.Errorf("asked to extend %v, want %q", values, value)
+				}
 				g.Input = append(g.Input, onnx.NewValueInfo("extra/factor", onnx.Float, nil))
 				g.Node = append(g.Node, onnx.NewNode("Mul", "extra/product", []string{value, "extra/factor"}, []string{"extra/product"}))
 				g.Output = append(g.Output, onnx.NewValueInfo("extra/product", onnx.Float, nil))
@@ -176,7 +183,7 @@ func TestCaptureHandsOutExtra(t *testing.T) {
 				return err
 			},
 		}
-		with := capture(t, m, taps, src, calibrate.CaptureOptions{Batch: 32, Workers: workers, Extra: extra})
+		with := capture(t, m, taps, src, calibrate.CaptureOptions{Batch: 32, Workers: workers, MemoryBytes: memory, Extra: extra})
 		for _, tap := range taps {
 			near(t, tap.Name, with[tap.Name], plain[tap.Name], 1e-6)
 		}
@@ -198,5 +205,93 @@ func TestCaptureHandsOutExtra(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// recorder is an engine that notes what it opens.
+type recorder struct {
+	calibrate.Engine
+	mu     sync.Mutex
+	opened []*onnx.Model
+}
+
+func (r *recorder) Open(ctx context.Context, m *onnx.Model, o calibrate.SessionOptions) (calibrate.Session, error) {
+	if !o.Unoptimized { // the first look is not
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.opened = append(r.opened, m)
+	}
+	return r.Engine.Open(ctx, m, o)
+}
+
+// TestCapturePieceByPiece: where products take more than the memory allowed, the model runs in pieces, none of its nodes twice,
+// and the moments are the same.
+func TestCapturePieceByPiece(t *testing.T) {
+	m, src := pair(t, "resnet20"), calibration(t, 75)
+	taps := realTaps(t, m, src, "Conv")
+	want := capture(t, m, taps, src, calibrate.CaptureOptions{Batch: 25})
+	original := map[string]bool{}
+	for _, n := range m.Graph().GetNode() {
+		original[n.GetOutput()[0]] = true
+	}
+	for _, memory := range []int64{1, 40 << 10} {
+		var first map[string]*calibrate.Moments
+		for _, workers := range []int{1, 4} {
+			e := &recorder{Engine: orttest.Engine(t)}
+			got, err := calibrate.Capture(t.Context(), e, m, taps, src, calibrate.CaptureOptions{Workers: workers, Batch: 25, MemoryBytes: memory})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, tap := range taps {
+				near(t, tap.Name, got[tap.Name], want[tap.Name], 1e-5)
+			}
+			if first == nil {
+				first = got
+			}
+			if diff := cmp.Diff(first, got); diff != "" {
+				t.Fatalf("%d workers give other bytes than 1:\n%s", workers, diff)
+			}
+			checkPieces(t, e.opened, original, memory, len(taps))
+		}
+	}
+}
+
+// checkPieces holds pieces to what they promise: each node of the model in one of them, and no more products than memory
+// allows where a piece has several taps.
+func checkPieces(t *testing.T, pieces []*onnx.Model, original map[string]bool, memory int64, taps int) {
+	t.Helper()
+	if len(pieces) < 3 || memory == 1 && len(pieces) != taps {
+		t.Fatalf("%d taps in %d bytes: %d pieces", taps, memory, len(pieces))
+	}
+	seen := map[string]bool{}
+	for _, p := range pieces {
+		for _, n := range p.Graph().GetNode() {
+			if out := n.GetOutput()[0]; original[out] && seen[out] {
+				t.Errorf("node %q is in two pieces", out)
+			} else {
+				seen[out] = true
+			}
+		}
+		products, bytes := 0, int64(0)
+		for _, out := range p.Graph().GetOutput() {
+			if d, dims, ok := onnx.TensorType(out); ok && d == onnx.Double && len(dims) == 2 {
+				products, bytes = products+1, bytes+8*dims[0].Size*dims[1].Size
+			}
+		}
+		if bytes > memory && products > 3 { // of one tap of two parts
+			t.Errorf("a piece hands out %d products of %d bytes: %d are allowed", products, bytes, memory)
+		}
+	}
+}
+
+// TestCapturePieceByPieceFails: an error in one batch ends those that wait for it.
+func TestCapturePieceByPieceFails(t *testing.T) {
+	m, src := pair(t, "mlp"), calibration(t, 60)
+	taps := realTaps(t, m, src, "Gemm")
+	src.x = &onnx.Tensor{DType: src.x.DType, Dims: src.x.Dims, Raw: slices.Clone(src.x.Raw)}
+	copy(src.x.Raw[784*4*25:], []byte{0, 0, 0xc0, 0x7f}) // NaN
+	_, err := calibrate.Capture(t.Context(), orttest.Engine(t), m, taps, src, calibrate.CaptureOptions{Workers: 4, Batch: 10, MemoryBytes: 1})
+	if err == nil || fault.As(err).Code != "not_finite" || !strings.Contains(err.Error(), "sample 25") {
+		t.Fatalf("a NaN in sample 25: %v", err)
 	}
 }

@@ -6,12 +6,6 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
-// captureGraph is a model that computes the sums of taps and nothing else.
-type captureGraph struct {
-	model *onnx.Model
-	names []sumNames // of each tap
-}
-
 // sumNames are the outputs of one tap, float64, over all positions of a batch. They are to be multiplied
 // with the plan's scale.
 type sumNames struct {
@@ -23,25 +17,6 @@ type sumNames struct {
 	squares []string
 	// mask is an input: 1 for each position that counts, 0 for the others; "" where all do.
 	mask string
-}
-
-// newCaptureGraph appends the sums of the plans to the part of m that they need.
-func newCaptureGraph(m *onnx.Model, ix *onnx.Index, plans []tapPlan, o CaptureOptions) (*captureGraph, error) {
-	taps := make([]Tap, len(plans))
-	for i, p := range plans {
-		taps[i] = p.tap
-	}
-	r, b, err := restrict(m, ix, o.values(taps))
-	if err != nil {
-		return nil, err
-	}
-	g := &captureGraph{model: r}
-	for i := range plans {
-		names := b.tap(&plans[i])
-		b.declare(&plans[i], names)
-		g.names = append(g.names, names)
-	}
-	return g, nil
 }
 
 // declare makes the sums of a tap outputs, with their shapes.

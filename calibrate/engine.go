@@ -28,6 +28,9 @@ type SessionOptions struct {
 	Threads int
 	// Unoptimized switches graph optimisations off.
 	Unoptimized bool
+	// Lean gives the memory of a run back to the system when it ends, for sessions of which many are open at once; runs
+	// are slower.
+	Lean bool
 	// ProfilePath, where set, asks for a profile of the run in that file.
 	ProfilePath string
 }

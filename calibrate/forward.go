@@ -68,7 +68,7 @@ func forwardModel(m *onnx.Model, outputs []string) (*onnx.Model, error) {
 			return nil, fault.New(fault.Internal, "bad_output", "the model has no such value").AtValue(name)
 		}
 	}
-	r, _, err := restrict(m, ix, outputs)
+	r, _, err := restrict(m, ix, outputs, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // Moments are the first and second moments of O features over N positions (samples × pixels or tokens).
-// The zero value holds no positions; Merge fills it.
+// The zero value holds no positions; Merge fills it. Those of a Capture with a Scratch live as long as that.
 type Moments struct {
 	// N is the number of positions.
 	N float64

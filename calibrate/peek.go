@@ -61,7 +61,7 @@ func peek(ctx context.Context, e Engine, m *onnx.Model, ix *onnx.Index, values [
 
 // peekModel returns a model with the values, cast to float32, as outputs, and the outputs' names.
 func peekModel(m *onnx.Model, ix *onnx.Index, values []string) (*onnx.Model, []string, error) {
-	r, b, err := restrict(m, ix, values)
+	r, b, err := restrict(m, ix, values, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -49,3 +49,33 @@ func start[T any](ctx context.Context, i int, do func(context.Context, int) (T, 
 	}()
 	return done
 }
+
+// turns lets batches that run at once do each of several steps in the order of the batches.
+type turns [][]chan struct{} // of each batch, for each step: closed when it is done
+
+func newTurns(batches, steps int) turns {
+	t := make(turns, batches)
+	for i := range t {
+		t[i] = make([]chan struct{}, steps)
+		for k := range t[i] {
+			t[i][k] = make(chan struct{})
+		}
+	}
+	return t
+}
+
+// take calls f when the batch before has done this step. Where that one fails, ctx has to end.
+func (t turns) take(ctx context.Context, batch, step int, f func() error) error {
+	if batch > 0 {
+		select {
+		case <-t[batch-1][step]:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	close(t[batch][step])
+	return nil
+}

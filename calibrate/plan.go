@@ -96,6 +96,20 @@ func planTap(t Tap, seen map[string]glimpse, n int, o CaptureOptions) (tapPlan, 
 	return p, nil
 }
 
+// bytes is what the products, or of a diagonal tap the squares, take that a run hands out.
+func (p *tapPlan) bytes() int64 {
+	if p.tap.Diagonal {
+		return 8 * int64(p.tap.features())
+	}
+	total := int64(0)
+	for i, part := range p.tap.Parts {
+		for _, other := range p.tap.Parts[i:] {
+			total += 8 * int64(part.Len) * int64(other.Len)
+		}
+	}
+	return total
+}
+
 // positionAxis is the axis of a part's positions, in its layout.
 func (p *tapPlan) positionAxis() int64 {
 	if p.layout == planes {

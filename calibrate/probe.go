@@ -61,7 +61,7 @@ type probeGraph struct {
 
 func newProbeGraph(m *onnx.Model, ix *onnx.Index) (*probeGraph, error) {
 	g := &probeGraph{values: tensorValues(ix)}
-	r, b, err := restrict(m, ix, g.values)
+	r, b, err := restrict(m, ix, g.values, nil)
 	if err != nil {
 		return nil, err
 	}

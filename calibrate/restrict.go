@@ -12,15 +12,16 @@ import (
 // minIR is the first IR version in which an initializer need not be an input too.
 const minIR = 4
 
-// restrict returns a model that computes what the given values need and no more, without outputs, and a
-// builder to append nodes to it. Nodes and initializers are shared with m; they must not be changed.
-func restrict(m *onnx.Model, ix *onnx.Index, values []string) (*onnx.Model, *builder, error) {
+// restrict returns a model that computes what the wanted values need and no more, without outputs, and a
+// builder to append nodes to it. Nodes and initializers are shared with m; they must not be changed. Values that
+// are given are not computed: the caller declares them as inputs.
+func restrict(m *onnx.Model, ix *onnx.Index, values []string, given map[string]bool) (*onnx.Model, *builder, error) {
 	opset := m.Opset("")
 	if opset < minOpset {
 		return nil, nil, fault.New(fault.Unsupported, "opset", "opset %d of the model is older than %d", opset, minOpset).
 			InFile(m.File).WithHint("export it again, or convert it with onnx.version_converter")
 	}
-	needed := ancestors(ix, values)
+	needed := ancestors(ix, values, given)
 	g := &onnx.Graph{Name: proto.String("calibrate")}
 	for _, n := range ix.Order {
 		if needed.nodes[n] {
@@ -52,8 +53,8 @@ type subset struct {
 	nodes  map[*onnx.Node]bool
 }
 
-// ancestors is everything that the given values are computed from, themselves included.
-func ancestors(ix *onnx.Index, values []string) subset {
+// ancestors is everything that values are computed from, themselves included; it ends at values that are given.
+func ancestors(ix *onnx.Index, values []string, given map[string]bool) subset {
 	s := subset{map[string]bool{}, map[*onnx.Node]bool{}}
 	todo := slices.Clone(values)
 	for len(todo) > 0 {
@@ -63,7 +64,7 @@ func ancestors(ix *onnx.Index, values []string) subset {
 			continue
 		}
 		s.values[v] = true
-		if n := ix.Producer(v); n != nil && !s.nodes[n] {
+		if n := ix.Producer(v); n != nil && !s.nodes[n] && !given[v] {
 			s.nodes[n] = true
 			todo = append(todo, onnx.Reads(n)...)
 		}

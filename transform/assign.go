@@ -12,34 +12,34 @@ import (
 
 // Assign matches the features of every space of the trunk, at its own width.
 func (p *Prepared) Assign(t *merge.Trunk, stats *Statistics, o Settings) (merge.Assignments, error) {
-	return p.assign(t, stats, o, nil)
+	return p.assign(t, stats, o, nil, func(int, int) error { return nil })
 }
 
-// assign is Assign with planned widths, nil for the spaces' own.
-func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned map[*space.Space]int) (merge.Assignments, error) {
+// assign is Assign with planned widths, nil for the spaces' own. step is called behind each space; its errors end it.
+func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned map[*space.Space]int, step func(done, total int) error) (merge.Assignments, error) {
 	if o.Match == MatchAuto && stats != nil {
 		return nil, fault.New(fault.Usage, "needs_data", "--match auto judges matchings on held-out samples: Merge has them")
 	}
 	as := merge.Assignments{}
-	readers := &readerFinder{}
+	var readers *readerFinder
 	if o.Match == "subset" {
-		var err error
-		if readers, err = p.findReaders(t, stats); err != nil {
-			return nil, err
-		}
+		readers = p.findReaders(t, stats)
 	}
-	for _, sp := range t.Analysis.Spaces {
-		a, err := p.assignSpace(sp, t, stats, o, planned[sp], readers.out[sp])
+	for k, sp := range t.Analysis.Spaces {
+		a, err := p.assignSpace(sp, t, stats, o, planned[sp], readers)
 		if err != nil {
 			e := fault.As(err)
 			return nil, fault.Wrap(e.Kind, "match_failed", err, "space %q", sp.Name).WithHint("%s", e.Hint)
 		}
 		as[sp] = a
+		if err := step(k+1, len(t.Analysis.Spaces)); err != nil {
+			return nil, err
+		}
 	}
-	return as, p.assignHeads(as, t, stats, o, readers.out)
+	return as, p.assignHeads(as, t, stats, o, readers)
 }
 
-func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, width int, readers []match.Reader) (merge.Assignment, error) {
+func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, width int, find *readerFinder) (merge.Assignment, error) {
 	widths := p.widths(sp)
 	if keptApart(sp, t, o) {
 		return merge.Average(match.Full(widths)), nil
@@ -52,6 +52,10 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 	}
 	if o.Match == "halves" && !t.Identical[sp] && sp.Mode == space.Zip {
 		return randomFeatures(sp, o, widths, width)
+	}
+	readers, err := find.of(sp)
+	if err != nil {
+		return merge.Assignment{}, err
 	}
 	z, keep, err := matchSpace(sp, t, stats, o, widths, width, readers)
 	if err != nil {

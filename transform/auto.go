@@ -75,7 +75,11 @@ func (r *run) assignAuto(ctx context.Context) (merge.Assignments, *AutoReport, e
 	}
 	as := merge.Assignments{}
 	groups := map[int][]*space.Space{} // heads
-	for _, sp := range r.trunk.Analysis.Spaces {
+	step := r.matching(ctx)
+	for k, sp := range r.trunk.Analysis.Spaces {
+		if err := step(k, len(r.trunk.Analysis.Spaces)); err != nil {
+			return nil, nil, err
+		}
 		if sp.Heads > 0 && sp.Mode != space.Pinned {
 			groups[sp.Group] = append(groups[sp.Group], sp)
 			continue
@@ -93,7 +97,7 @@ func (r *run) assignAuto(ctx context.Context) (merge.Assignments, *AutoReport, e
 			return nil, nil, err
 		}
 	}
-	return as, c.rep, nil
+	return as, c.rep, step(len(r.trunk.Analysis.Spaces), len(r.trunk.Analysis.Spaces))
 }
 
 // chooser chooses matchings.
@@ -109,9 +113,7 @@ type chooser struct {
 // measure takes the moments of held-out samples wherever spaces are read, as those of the others were taken.
 func (c *chooser) measure(ctx context.Context, held calibrate.Source) (err error) {
 	r := c.r
-	if c.readers, err = r.p.findReaders(r.trunk, r.stats); err != nil {
-		return err
-	}
+	c.readers = r.p.findReaders(r.trunk, r.stats)
 	if held.Samples() == 0 {
 		return c.byOrigin()
 	}
@@ -223,14 +225,14 @@ func (c *chooser) try(spaces []*space.Space, name string) (merge.Assignments, er
 		if name == "subset" && !explains(moments(r.stats, sp), r.p.widths(sp)) {
 			return nil, nil // it would be zipped
 		}
-		a, err := r.p.assignSpace(sp, r.trunk, r.stats, s, width, c.readers.out[sp])
+		a, err := r.p.assignSpace(sp, r.trunk, r.stats, s, width, c.readers)
 		if err != nil {
 			return nil, err
 		}
 		out[sp] = a
 	}
 	if spaces[0].Heads > 0 && spaces[0].Mode != space.Pinned {
-		return out, r.p.assignGroup(out, r.trunk, spaces, r.stats, s, c.readers.out)
+		return out, r.p.assignGroup(out, r.trunk, spaces, r.stats, s, c.readers)
 	}
 	return out, nil
 }
@@ -248,7 +250,11 @@ func sameAssignments(a, b merge.Assignments) bool {
 func (c *chooser) residual(spaces []*space.Space, as merge.Assignments) (float64, error) {
 	left, all := 0.0, 0.0
 	for _, sp := range spaces {
-		for _, at := range c.places(sp) {
+		places, err := c.places(sp)
+		if err != nil {
+			return 0, err
+		}
+		for _, at := range places {
 			l, a, err := match.Residual(at.fit, at.held, at.weight, c.r.p.widths(sp), as[sp].Zip, as[sp].Coef, c.guess())
 			if err != nil {
 				return 0, err
@@ -281,13 +287,17 @@ type readPlace struct {
 
 // places are those where a space is read. Where no constant weights are known to read it (queries and keys), or features only
 // change their places, every feature counts by its variance at the last place.
-func (c *chooser) places(sp *space.Space) []readPlace {
+func (c *chooser) places(sp *space.Space) ([]readPlace, error) {
 	var out []readPlace
-	for k, value := range c.readers.values[sp] {
-		out = append(out, readPlace{matchMoments(c.r.stats.at(sp, value)), matchMoments(c.held.at(sp, value)), c.readers.out[sp][k].Gram(sp.First(len(c.r.p.Sources.Models)))})
+	readers, err := c.readers.of(sp)
+	if err != nil {
+		return nil, err
+	}
+	for k, value := range c.readers.values(sp) {
+		out = append(out, readPlace{matchMoments(c.r.stats.at(sp, value)), matchMoments(c.held.at(sp, value)), readers[k].Gram(sp.First(len(c.r.p.Sources.Models)))})
 	}
 	if out != nil {
-		return out
+		return out, nil
 	}
 	fit, held := c.r.stats.Space(sp), c.held.Space(sp)
 	if all := c.tap.findAll(sp); len(all) > 0 { // where features are dead there, the space's own moments are those of all places
@@ -300,7 +310,7 @@ func (c *chooser) places(sp *space.Space) []readPlace {
 			weight[k*n+k] = c.r.p.weightOf(sp.Model(k)) / v
 		}
 	}
-	return []readPlace{{matchMoments(fit), matchMoments(held), weight}}
+	return []readPlace{{matchMoments(fit), matchMoments(held), weight}}, nil
 }
 
 func matchMoments(m *calibrate.Moments) match.Moments { return match.Moments{Mean: m.Mean, Cov: m.Cov} }
@@ -326,7 +336,7 @@ func (r *run) holdAgainstAverage(ctx context.Context, res *Result) error {
 	}
 	other := *r
 	var err error
-	if other.as, err = r.p.assign(r.trunk, r.stats, s, r.widths); err != nil {
+	if other.as, err = r.p.assign(r.trunk, r.stats, s, r.widths, r.matching(ctx)); err != nil {
 		return err
 	}
 	if sameAssignments(r.as, other.as) {

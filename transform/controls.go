@@ -36,7 +36,7 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 	if err != nil {
 		return err
 	}
-	base, err := r.graftBase(merged.FLOPs)
+	base, err := r.graftBase(ctx, merged.FLOPs)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 		if r.pointless(s) {
 			continue
 		}
-		as, m, flops, err := r.unfitted(s)
+		as, m, flops, err := r.unfitted(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -87,12 +87,12 @@ func (r *run) pointless(s Settings) bool {
 }
 
 // unfitted makes a control without the refit.
-func (r *run) unfitted(s Settings) (merge.Assignments, *merge.Merged, int64, error) {
+func (r *run) unfitted(ctx context.Context, s Settings) (merge.Assignments, *merge.Merged, int64, error) {
 	widths := r.widths
 	if s.Represent == "base" {
 		widths = nil // a source's own
 	}
-	as, err := r.p.assign(r.trunk, r.stats, s, widths)
+	as, err := r.p.assign(r.trunk, r.stats, s, widths, r.matching(ctx))
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -106,7 +106,7 @@ func (r *run) unfitted(s Settings) (merge.Assignments, *merge.Merged, int64, err
 
 // graftBase is the source whose trunk a graft keeps: the first or, where their widths differ, the one that makes the
 // dearest graft of at most so many FLOPs, "" where none does.
-func (r *run) graftBase(most int64) (string, error) {
+func (r *run) graftBase(ctx context.Context, most int64) (string, error) {
 	if !r.uneven() {
 		return r.p.Sources.Models[0].Head, nil
 	}
@@ -117,7 +117,7 @@ func (r *run) graftBase(most int64) (string, error) {
 	base, dearest := "", int64(-1)
 	for _, m := range r.p.Sources.Models {
 		s.Base = m.Head
-		_, _, flops, err := r.unfitted(s)
+		_, _, flops, err := r.unfitted(ctx, s)
 		if err != nil {
 			return "", err
 		}

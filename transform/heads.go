@@ -11,7 +11,7 @@ import (
 // assignHeads matches attention heads as a whole: for every group of spaces whose heads move together
 // (queries and keys, values), each model's heads are assigned to the first model's by how well the features
 // inside can be matched in all spaces of the group; then the features inside each pair of heads are matched.
-func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Statistics, o Settings, readers map[*space.Space][]match.Reader) error {
+func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Statistics, o Settings, readers *readerFinder) error {
 	groups := map[int][]*space.Space{}
 	for _, sp := range t.Analysis.Spaces {
 		if sp.Heads > 0 && sp.Mode != space.Pinned {
@@ -35,7 +35,7 @@ func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Stat
 // features in place, and with them the heads of the group: the others are matched inside the heads. But a space of one
 // feature for each head, or of a fixed order inside, needs no statistics of its own (a table of relative positions does not
 // depend on the data): it goes with the others.
-func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*space.Space, stats *Statistics, o Settings, readers map[*space.Space][]match.Reader) error {
+func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*space.Space, stats *Statistics, o Settings, readers *readerFinder) error {
 	switch o.Match {
 	case "identity", "none":
 		return nil

@@ -11,7 +11,7 @@ import (
 // keepHeads keeps whole attention heads of a group, as many as one model has, each imitated in all spaces of the group:
 // those that explain best what is read of all heads (subset), or the same number of each model at random (halves).
 // ok is false where they are to be matched otherwise.
-func (p *Prepared) keepHeads(as merge.Assignments, spaces []*space.Space, stats *Statistics, o Settings, readers map[*space.Space][]match.Reader) (ok bool, err error) {
+func (p *Prepared) keepHeads(as merge.Assignments, spaces []*space.Space, stats *Statistics, o Settings, readers *readerFinder) (ok bool, err error) {
 	for _, sp := range spaces {
 		if moments(stats, sp) == nil || !sp.Even() || sp.Dim%sp.Heads != 0 {
 			return false, nil
@@ -32,11 +32,15 @@ func (p *Prepared) keepHeads(as merge.Assignments, spaces []*space.Space, stats 
 
 // bestHeads ranks heads, counted over all models, where constant weights read their features: the values' space. It
 // returns nil where no space of the group is read so.
-func (p *Prepared) bestHeads(spaces []*space.Space, stats *Statistics, readers map[*space.Space][]match.Reader) ([]int, error) {
+func (p *Prepared) bestHeads(spaces []*space.Space, stats *Statistics, readers *readerFinder) ([]int, error) {
 	for _, sp := range spaces {
 		m, widths := moments(stats, sp), p.widths(sp)
-		if len(readers[sp]) > 0 && explains(m, widths) {
-			f := match.Features{Widths: widths, Mean: m.Mean, Cov: m.Cov, Readers: readers[sp]}
+		read, err := readers.of(sp)
+		if err != nil {
+			return nil, err
+		}
+		if len(read) > 0 && explains(m, widths) {
+			f := match.Features{Widths: widths, Mean: m.Mean, Cov: m.Cov, Readers: read}
 			return match.RankBlocks(f, sp.Dim/sp.Heads, sp.Heads)
 		}
 	}

@@ -89,9 +89,22 @@ func (r *run) foresee() (m, side *merge.Merged, nodes []refit.Linear, err error)
 	return m, side, nodes, err
 }
 
-// Need predicts what the refit of a merge with these options keeps between its steps. It is nil where nothing is solved
+// Need is what a merge keeps while it works, in bytes: of the refit, and of statistics before it.
+type Need struct {
+	refit.Need
+	Statistics Kept `json:"statistics"`
+}
+
+// Kept is what second moments take, in bytes: in memory at most refit.Options.Memory and what are single features' and small
+// spaces', the rest in files.
+type Kept struct {
+	Memory  int64 `json:"memory_bytes"`
+	Scratch int64 `json:"scratch_bytes"`
+}
+
+// Need predicts what a merge with these options keeps between its steps. It is nil where nothing is solved
 // for. Errors are Merge's.
-func (p *Prepared) Need(ctx context.Context, e calibrate.Engine, src calibrate.Source, o Options) (*refit.Need, error) {
+func (p *Prepared) Need(ctx context.Context, e calibrate.Engine, src calibrate.Source, o Options) (*Need, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -115,6 +128,9 @@ func (p *Prepared) Need(ctx context.Context, e calibrate.Engine, src calibrate.S
 	}
 	sources := r.fitSources(side)
 	defer sources.Close()
-	need, err := sources.Need(ctx, m.Model, nodes)
+	var need Need
+	need.Statistics.Memory, need.Statistics.Scratch = calibrate.NewScratch("", o.Refit.WithDefaults().Memory).
+		Foresee(tapper{r.p.Sources, r.trunk, side}.taps(o.measuresNodes(), o.measuresPlaces()))
+	need.Need, err = sources.Need(ctx, m.Model, nodes)
 	return &need, err
 }

@@ -2,11 +2,13 @@ package transform
 
 import (
 	"math"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/space"
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -17,53 +19,100 @@ import (
 //
 // with w_i the model's weight and Σ_i the covariance of its features: an error then counts by the relative error that it makes where it
 // is read.
-func (p *Prepared) findReaders(t *merge.Trunk, stats *Statistics) (*readerFinder, error) {
-	f := &readerFinder{p: p, t: t, stats: stats, out: map[*space.Space][]match.Reader{}, at: map[string]int{}, values: map[*space.Space][]string{}}
+//
+// The weights of one space at a time are held: all together would take several times the models.
+func (p *Prepared) findReaders(t *merge.Trunk, stats *Statistics) *readerFinder {
+	f := &readerFinder{p: p, stats: stats, reads: map[*space.Space][]weightRead{}}
 	for i, m := range p.Sources.Models {
 		for _, n := range m.Index.Order {
-			if err := f.add(i, n); err != nil {
-				return nil, err
-			}
+			f.note(t, i, n)
 		}
 	}
-	return f, nil
+	return f
 }
 
+// readerFinder knows what reads each space; nil knows nothing.
 type readerFinder struct {
 	p     *Prepared
-	t     *merge.Trunk
 	stats *Statistics
-	out   map[*space.Space][]match.Reader
-	at    map[string]int // placeTap → the reader's number
-	// values are those that the readers of a space read, by model 0's names
-	values map[*space.Space][]string
+	reads map[*space.Space][]weightRead
+
+	latest  *space.Space // whose readers were asked for last
+	readers []match.Reader
 }
 
-// add adds what node n of model i reads of the trunk's spaces.
-func (f *readerFinder) add(i int, n *onnx.Node) error {
+// weightRead is a run of positions at which constant weights contract a space.
+type weightRead struct {
+	model int
+	value string // that is read, by model 0's name
+	param string // the weights
+	axis  int    // of theirs that is contracted
+	from  int    // the run's first position
+	seg   space.Segment
+}
+
+// note notes what node n of model i reads of the trunk's spaces.
+func (f *readerFinder) note(t *merge.Trunk, i int, n *onnx.Node) {
 	ix := f.p.Sources.Models[i].Index
-	c, layout, ok := contracted(ix, f.t, i, n)
+	c, layout, ok := contracted(ix, t, i, n)
 	if !ok {
-		return nil
-	}
-	param, err := onnx.TensorOf(ix.Initializer(n.GetInput()[c.ParamSlot]))
-	if err != nil {
-		return err
-	}
-	w, err := param.Float64s()
-	if err != nil {
-		return err
+		return
 	}
 	value, _ := f.p.Sources.Pairing.Value(i, 0, n.GetInput()[c.InputSlot])
 	at := 0
 	for _, seg := range layout {
 		if moments(f.stats, seg.Space) != nil && chosen(seg.Space) {
-			r := f.reader(seg.Space, value)
-			addGram(r, rows(w, param.Dims, c.ParamAxis, at, seg), seg.Space.First(i), f.p.weightOf(i))
+			f.reads[seg.Space] = append(f.reads[seg.Space], weightRead{i, value, n.GetInput()[c.ParamSlot], c.ParamAxis, at, seg})
 		}
 		at += max(seg.Size, 0)
 	}
-	return nil
+}
+
+// values are those that the readers of a space read, by model 0's names, in the order of the readers.
+func (f *readerFinder) values(sp *space.Space) []string {
+	var values []string
+	if f == nil {
+		return nil
+	}
+	for _, r := range f.reads[sp] {
+		if !slices.Contains(values, r.value) {
+			values = append(values, r.value)
+		}
+	}
+	return values
+}
+
+// of returns the readers of a space: one for each of its values.
+func (f *readerFinder) of(sp *space.Space) ([]match.Reader, error) {
+	if f == nil || f.latest == sp {
+		return f.held(), nil
+	}
+	f.latest, f.readers = sp, nil
+	values := f.values(sp)
+	for _, v := range values {
+		f.readers = append(f.readers, match.Reader{Cov: f.stats.at(sp, v).Cov, Rows: []float64{}})
+	}
+	for _, r := range f.reads[sp] {
+		param, err := onnx.TensorOf(f.p.Sources.Models[r.model].Index.Initializer(r.param))
+		if err != nil {
+			return nil, err
+		}
+		w, err := param.Float64s()
+		if err != nil {
+			return nil, err
+		}
+		reader := &f.readers[slices.Index(values, r.value)]
+		addGram(reader, rows(w, param.Dims, r.axis, r.from, r.seg), sp.First(r.model), f.p.weightOf(r.model))
+	}
+	return f.readers, nil
+}
+
+// held are the readers at hand.
+func (f *readerFinder) held() []match.Reader {
+	if f == nil {
+		return nil
+	}
+	return f.readers
 }
 
 // chosen reports whether a subset of a space's features may be kept.
@@ -81,20 +130,6 @@ func contracted(ix *onnx.Index, t *merge.Trunk, i int, n *onnx.Node) (c space.Co
 		return c, nil, false // a value behind the trunk
 	}
 	return c, layouts[c.InputAxis], true
-}
-
-// reader is that of a space at a value, a new one where it was not seen before.
-func (f *readerFinder) reader(sp *space.Space, value string) *match.Reader {
-	name := placeTap(sp, value)
-	k, ok := f.at[name]
-	if !ok {
-		m := f.stats.at(sp, value)
-		k = len(f.out[sp])
-		f.at[name] = k
-		f.out[sp] = append(f.out[sp], match.Reader{Cov: m.Cov, Rows: []float64{}})
-		f.values[sp] = append(f.values[sp], value)
-	}
-	return &f.out[sp][k]
 }
 
 // rows are the weights that a segment of an axis meets: a row for each feature.
@@ -119,40 +154,50 @@ func rows(w []float64, dims []int64, axis, at int, seg space.Segment) *mat.Dense
 // addGram adds rows of weights, which read features from first on, to what a reader knows: times a weight, relative to what they make of
 // the features there. They are kept as they are while they are fewer than the features, as their Gram beyond.
 func addGram(r *match.Reader, w *mat.Dense, first int, weight float64) {
-	n, total := w.RawMatrix().Rows, 0
+	n, outputs := w.Dims()
+	total := 0
 	for total*total < len(r.Cov) {
 		total++
 	}
-	cov := mat.NewDense(total, total, r.Cov).Slice(first, first+n, first, first+n)
+	cov := mat.NewDense(total, total, r.Cov).Slice(first, first+n, first, first+n).(*mat.Dense)
+	if r.Rows != nil && len(r.Rows)/total+outputs < total {
+		addRows(r, w, cov, total, first, weight)
+		return
+	}
+	var gram mat.Dense
+	gram.Mul(w, w.T())
+	scale := 0.0
+	for f := range n {
+		scale += mat.Dot(gram.RowView(f), cov.RowView(f))
+	}
+	if scale <= 0 {
+		return // it sees nothing vary
+	}
+	if r.Rows != nil {
+		r.Weight, r.Rows = r.Gram(total), nil
+	}
+	for f := range n {
+		floats.AddScaled(r.Weight[(first+f)*total+first:][:n], weight/scale, gram.RawRowView(f))
+	}
+}
+
+// addRows is addGram of rows that are kept as they are; cov is the covariance of the features that they read.
+func addRows(r *match.Reader, w, cov *mat.Dense, total, first int, weight float64) {
+	n, outputs := w.Dims()
 	var made mat.Dense
 	made.Mul(w.T(), cov)
 	scale := 0.0
-	for o := range made.RawMatrix().Rows {
+	for o := range outputs {
 		scale += mat.Dot(made.RowView(o), w.ColView(o))
 	}
 	if scale <= 0 {
 		return // it sees nothing vary
 	}
-	outputs := w.RawMatrix().Cols
-	if r.Rows != nil && len(r.Rows)/total+outputs >= total {
-		r.Weight, r.Rows = r.Gram(total), nil
-	}
-	factor := weight / scale
-	if r.Rows != nil {
-		at := len(r.Rows)
-		r.Rows = append(r.Rows, make([]float64, outputs*total)...)
-		for f := range n {
-			for o, x := range w.RawRowView(f) {
-				r.Rows[at+o*total+first+f] = x * math.Sqrt(factor)
-			}
-		}
-		return
-	}
-	var gram mat.SymDense
-	gram.SymOuterK(1, w)
-	for a := range n {
-		for b := range n {
-			r.Weight[(first+a)*total+first+b] += factor * gram.At(a, b)
+	at := len(r.Rows)
+	r.Rows = append(r.Rows, make([]float64, outputs*total)...)
+	for f := range n {
+		for o, x := range w.RawRowView(f) {
+			r.Rows[at+o*total+first+f] = x * math.Sqrt(weight/scale)
 		}
 	}
 }

@@ -23,11 +23,13 @@ type Report struct {
 	// HeldOut compares every output with its source on calibration samples that were held out of the refit.
 	HeldOut Judgement `json:"held_out,omitempty"`
 	// Controls are cheaper merges, refitted alike: what the matching has to beat.
-	Controls []Control          `json:"controls,omitempty"`
-	Auto     *AutoReport        `json:"auto,omitempty"` // with match auto
-	Samples  int                `json:"calibration_samples"`
-	Mask     string             `json:"mask,omitempty"` // the input whose zeros mark tokens that counted in nothing
-	Seconds  map[string]float64 `json:"seconds"`        // by stage
+	Controls []Control   `json:"controls,omitempty"`
+	Auto     *AutoReport `json:"auto,omitempty"` // with match auto
+	Samples  int         `json:"calibration_samples"`
+	// Statistics is what the second moments took, of all merges that share them; nil where none were taken.
+	Statistics *Kept              `json:"statistics,omitempty"`
+	Mask       string             `json:"mask,omitempty"` // the input whose zeros mark tokens that counted in nothing
+	Seconds    map[string]float64 `json:"seconds"`        // by stage
 	// Operators are those of the merged file that no source has.
 	Operators []string `json:"added_operators,omitempty"`
 
@@ -110,6 +112,11 @@ func (r *run) report(res *Result, size cost.Report) error {
 	}
 	rep := &res.Report
 	rep.Shared, rep.Seconds = shared, r.clock
+	if r.stats != nil {
+		var kept Kept
+		kept.Memory, kept.Scratch = r.o.Shared.scratch.Used()
+		rep.Statistics = &kept
+	}
 	rep.Trunk = TrunkReport{
 		Nodes: len(res.Trunk.Common(r.p.Sources)), FLOPsShare: shares.FLOPs, ParamsShare: shares.Params,
 		Exact: res.Trunk.Exact, Gathers: res.Merged.Gathers, Again: again,

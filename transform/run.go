@@ -113,7 +113,9 @@ func (p *Prepared) Merge(ctx context.Context, e calibrate.Engine, src calibrate.
 	}
 	if o.Shared == nil {
 		o.Shared = NewShared()
+		defer o.Shared.Close()
 	}
+	o.Shared.keepAs(o.Refit)
 	r := &run{p: p, e: e, src: src, o: o, clock: map[string]float64{}}
 	defer func() {
 		if r.sources != nil {
@@ -229,9 +231,19 @@ func (r *run) match(ctx context.Context, wantsStats, wantsData bool) error {
 			r.as, r.auto, err = r.assignAuto(ctx)
 			return err
 		}
-		r.as, err = r.p.assign(r.trunk, r.stats, r.o.Settings, r.widths)
+		r.as, err = r.p.assign(r.trunk, r.stats, r.o.Settings, r.widths, r.matching(ctx))
 		return err
 	})
+}
+
+// matching reports how far the matching of spaces is, and ends it where ctx does.
+func (r *run) matching(ctx context.Context) func(done, total int) error {
+	return func(done, total int) error {
+		if r.o.Progress != nil {
+			r.o.Progress("match", done, total)
+		}
+		return ctx.Err()
+	}
 }
 
 func (r *run) nothingShared() error {
@@ -281,7 +293,8 @@ func (o Options) measuresNodes() bool { return o.Settings.Refit == "repair" }
 func (o Options) measuresPlaces() bool { return o.Match == "subset" || o.Match == MatchAuto }
 
 func (o Options) capture() calibrate.CaptureOptions {
-	return calibrate.CaptureOptions{Batch: o.Batch, Workers: o.Workers, Mask: o.Mask, Progress: func(done, total int) {
+	memory := o.Refit.WithDefaults().Memory / 2 // of what one run hands out
+	return calibrate.CaptureOptions{Batch: o.Batch, Workers: o.Workers, Mask: o.Mask, MemoryBytes: memory, Progress: func(done, total int) {
 		if o.Progress != nil {
 			o.Progress("capture", done, total)
 		}

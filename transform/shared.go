@@ -6,21 +6,40 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/transform/refit"
 )
 
 // Shared is what several merges of one Prepared over the same calibration data have in common: the second moments
 // of the sources' features, each measured once, and the sources' outputs on held-out samples. Merges with other
 // options may use it one after the other, as long as Options.Rename is the same; it is not for several at once.
 type Shared struct {
+	scratch *calibrate.Scratch            // where the moments are
 	moments map[string]*calibrate.Moments // by what was tapped over how many samples
 	truth   map[string]output             // the sources' outputs on held-out samples, once they were needed
 }
 
-// NewShared holds nothing yet: the first merge that needs a figure adds it.
+// NewShared holds nothing yet: the first merge that needs a figure adds it. Moments are kept as the options of that merge
+// say, in memory up to Refit.Memory and beyond it in Refit.Scratch, until Close.
 func NewShared() *Shared { return &Shared{moments: map[string]*calibrate.Moments{}} }
 
+// Close frees what is kept in scratch space. No merge may use s afterwards; nil is closed already.
+func (s *Shared) Close() error {
+	if s == nil {
+		return nil
+	}
+	return s.scratch.Close()
+}
+
+// keepAs sets up where moments are kept, the first time.
+func (s *Shared) keepAs(o refit.Options) {
+	if s.scratch == nil {
+		o = o.WithDefaults()
+		s.scratch = calibrate.NewScratch(o.Scratch, o.Memory)
+	}
+}
+
 // Share measures in one pass over src what merges with these options need, the largest trunk's statistics and what
-// narrower ones read elsewhere. Options without a trunk, or that need no data, ask for nothing; their own Merge says
+// narrower ones read elsewhere. The caller closes the result. Options without a trunk, or that need no data, ask for nothing; their own Merge says
 // what is wrong with them.
 func (p *Prepared) Share(ctx context.Context, e calibrate.Engine, src calibrate.Source, options []Options) (*Shared, error) {
 	s := NewShared()
@@ -38,6 +57,7 @@ func (p *Prepared) Share(ctx context.Context, e calibrate.Engine, src calibrate.
 		if o.Mask, err = p.mask(o.Mask); err != nil {
 			return nil, err
 		}
+		s.keepAs(o.Refit)
 		samples := o.measured(src)
 		one := passes[samples.Samples()]
 		if one == nil {
@@ -82,6 +102,7 @@ func (s *Shared) capture(ctx context.Context, e calibrate.Engine, m *onnx.Model,
 		}
 	}
 	if len(missing) > 0 {
+		o.Scratch = s.scratch
 		got, err := calibrate.Capture(ctx, e, m, missing, src, o)
 		if err != nil {
 			return nil, err

@@ -56,7 +56,7 @@ func (p *Prepared) measureShared(ctx context.Context, e calibrate.Engine, t *mer
 		return nil, err
 	}
 	o.Extra = nil // it is there now
-	return out, out.lookElsewhere(tp, capture)
+	return out, out.lookElsewhere(tp, s.scratch, capture)
 }
 
 // measureNodes adds the means and variances of what the linear nodes make to statistics that lack them.
@@ -79,7 +79,7 @@ func (p *Prepared) measureNodes(ctx context.Context, e calibrate.Engine, t *merg
 // lookElsewhere measures spaces with features that are constant at their tap wherever else they are read: along a
 // residual stream a unit may be dead at the end and alive before. The correlations of all places are added up,
 // those of constant features being 0.
-func (s *Statistics) lookElsewhere(tp tapper, capture func([]calibrate.Tap) (map[string]*calibrate.Moments, error)) error {
+func (s *Statistics) lookElsewhere(tp tapper, scratch *calibrate.Scratch, capture func([]calibrate.Tap) (map[string]*calibrate.Moments, error)) error {
 	var taps []calibrate.Tap
 	places := map[*space.Space][]string{}
 	for _, sp := range tp.t.Analysis.Spaces {
@@ -112,7 +112,11 @@ func (s *Statistics) lookElsewhere(tp tapper, capture func([]calibrate.Tap) (map
 			all = append(all, s.Moments[name])
 		}
 		if len(all) > 1 {
-			s.Moments[spaceTap(sp)] = addCorrelations(all)
+			cov, err := scratch.Floats(all[0].Features() * all[0].Features())
+			if err != nil {
+				return err
+			}
+			s.Moments[spaceTap(sp)] = addCorrelations(all, cov)
 		}
 	}
 	return nil
@@ -121,9 +125,10 @@ func (s *Statistics) lookElsewhere(tp tapper, capture func([]calibrate.Tap) (map
 // addCorrelations adds up the correlations of the same features in several places; a feature's variance then is
 // the number of places where it varies. The mean is that of the first place that tells features apart which vary
 // nowhere, else that of the first: behind a depthwise convolution, what a dead unit makes is its bias.
-func addCorrelations(all []*calibrate.Moments) *calibrate.Moments {
+// cov, as many zeros as they have covariances, becomes theirs.
+func addCorrelations(all []*calibrate.Moments, cov []float64) *calibrate.Moments {
 	n := all[0].Features()
-	sum := &calibrate.Moments{N: all[0].N, Mean: tellingMeans(all), Cov: make([]float64, n*n)}
+	sum := &calibrate.Moments{N: all[0].N, Mean: tellingMeans(all), Cov: cov}
 	for _, m := range all {
 		std, constant := m.Std(), constants(m)
 		for i := range n {

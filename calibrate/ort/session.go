@@ -72,6 +72,9 @@ func sessionOptions(d device, o calibrate.SessionOptions) (*ort.SessionOptions, 
 			return options.SetGraphOptimizationLevel(ort.GraphOptimizationLevelDisableAll)
 		})
 	}
+	if o.Lean { // arenas keep the most that a run ever took
+		set = append(set, func() error { return options.SetCpuMemArena(false) }, func() error { return options.SetMemPattern(false) })
+	}
 	if o.ProfilePath != "" {
 		set = append(set, func() error { return options.EnableProfiling(o.ProfilePath) })
 	}

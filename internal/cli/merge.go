@@ -12,7 +12,6 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
-	"github.com/onnx-zip/onnx-zip/transform/refit"
 	"github.com/spf13/cobra"
 )
 
@@ -79,7 +78,7 @@ type mergeResult struct {
 	FileBytes  int64              `json:"file_bytes,omitempty"`
 	FileSHA256 string             `json:"file_sha256,omitempty"`
 	DryRun     bool               `json:"dry_run,omitempty"`
-	Need       *refit.Need        `json:"refit_needs,omitempty"` // of a dry run
+	Need       *transform.Need    `json:"refit_needs,omitempty"` // of a dry run
 	Seconds    map[string]float64 `json:"seconds"`
 
 	// Forms are sources that are computed in the first one's form now.
@@ -156,6 +155,7 @@ func (m *merging) checkOutputs() error {
 // run goes through the stages; the earliest that fails decides.
 func (m *merging) run(ctx context.Context) error {
 	m.a.doc.Result, m.result.Seconds = &m.result, m.seconds
+	defer func() { m.o.Shared.Close() }()
 	if err := m.timed("prepare", func() error { return m.prepare(ctx) }); err != nil {
 		return err
 	}

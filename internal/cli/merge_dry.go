@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/onnx-zip/onnx-zip/transform/refit"
+	"github.com/onnx-zip/onnx-zip/transform"
 )
 
 // foretell ends a dry run: it says what the merge would keep in memory and on disk.
@@ -25,14 +25,19 @@ func (m *merging) foretell(ctx context.Context) error {
 }
 
 // needLine is what a refit keeps, for people.
-func needLine(n *refit.Need, folder string) string {
-	line := fmt.Sprintf("least squares would keep about %s of values in memory", mebibytes(n.Memory))
-	if n.Scratch > 0 {
-		if folder == "" {
-			folder = os.TempDir()
-		}
-		line += fmt.Sprintf(" and %s in a scratch file in %s", mebibytes(n.Scratch), folder)
+func needLine(n *transform.Need, folder string) string {
+	if folder == "" {
+		folder = os.TempDir()
 	}
+	in := func(memory, scratch int64) string {
+		line := mebibytes(memory) + " of values in memory"
+		if scratch > 0 {
+			line += fmt.Sprintf(" and %s in scratch files in %s", mebibytes(scratch), folder)
+		}
+		return line
+	}
+	line := fmt.Sprintf("statistics would take about %s\n", in(n.Statistics.Memory, n.Statistics.Scratch))
+	line += fmt.Sprintf("least squares would keep about %s", in(n.Memory, n.Need.Scratch))
 	return line + fmt.Sprintf(", %s of columns, and %s for its largest system", mebibytes(n.Columns), mebibytes(n.System))
 }
 

@@ -94,6 +94,7 @@ func (w *sweeping) run(ctx context.Context) error {
 		return err
 	}
 	defer w.journal.Close()
+	defer func() { w.shared.Close() }()
 	err := w.all(ctx)
 	if err != nil && ctx.Err() == nil {
 		return err

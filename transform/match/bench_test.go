@@ -78,7 +78,7 @@ func BenchmarkSubset(b *testing.B) {
 
 // BenchmarkRank ranks the hidden units of two transformers' MLPs, which one matrix reads in each: as its rows, or as their Gram.
 func BenchmarkRank(b *testing.B) {
-	for _, size := range [][3]int{{512, 128, 256}, {3072, 768, 256}} {
+	for _, size := range [][3]int{{512, 128, 256}, {1536, 384, 768}} {
 		n, rows, most := size[0], size[1], size[2]
 		f := benchFeatures(2, n)
 		random := rand.New(rand.NewPCG(2, 0))

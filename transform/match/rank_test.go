@@ -126,10 +126,10 @@ func TestRankRefusesOddReaders(t *testing.T) {
 	}
 }
 
-// TestRowsOrGram: the rows of the weights rank as their Gram does, on more features than one worker treats.
+// TestRowsOrGram: the rows of the weights rank as their Gram does, on more features than a shortlist has.
 func TestRowsOrGram(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 0))
-	const n, rows = 2*chunk + 76, 24
+	const n, rows = shortlisted + 76, 24
 	x, w := mat.NewDense(3*n, n, nil), make([]float64, rows*n)
 	for i := range x.RawMatrix().Data {
 		x.RawMatrix().Data[i] = random.NormFloat64() * float64(1+i%n%7)
@@ -153,4 +153,46 @@ func TestRowsOrGram(t *testing.T) {
 	if !slices.Equal(byRows.Order, byGram.Order) || !floats.EqualApprox(byRows.Unexplained, byGram.Unexplained, 1e-9) {
 		t.Errorf("by rows %v, by Gram %v", byRows.Order, byGram.Order)
 	}
+}
+
+// TestShortlists: ranked block by block among the most promising features, they explain what they do when each is ranked among
+// all, with one reader or several.
+func TestShortlists(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		n := rapid.IntRange(150, 220).Draw(t, "features")
+		f := Features{Widths: []int{n}}
+		for range rapid.IntRange(1, 3).Draw(t, "readers") {
+			x := mat.NewDense(n/2, n, nil) // half of the features explain the rest, nearly
+			mix, noise := mat.NewDense(n, n/2, nil), rapid.SampledFrom([]float64{0.01, 0.3}).Draw(t, "noise")
+			for i := range x.RawMatrix().Data {
+				x.RawMatrix().Data[i], mix.RawMatrix().Data[i] = random.NormFloat64(), random.ExpFloat64()*random.NormFloat64()
+			}
+			var y, cov mat.Dense
+			y.Mul(mix, x)
+			cov.Mul(&y, y.T())
+			for k := range n {
+				cov.Set(k, k, cov.At(k, k)+noise*float64(n))
+			}
+			read := Reader{Cov: cov.RawMatrix().Data, Rows: make([]float64, n/2*n)}
+			for i := range read.Rows {
+				read.Rows[i] = random.NormFloat64()
+			}
+			f.Cov, f.Readers = read.Cov, append(f.Readers, read)
+		}
+		rank := func(among int) Ranking {
+			var all rankers
+			for _, r := range f.Readers {
+				f.Cov = r.Cov
+				all = append(all, newRanker(f, r))
+			}
+			return all.rank(n/2, among)
+		}
+		whole, short := rank(n), rank(3*blockSize)
+		for k := range n/2 + 1 {
+			if short.At(k) > whole.At(k)*1.05+2e-3 {
+				t.Fatalf("%d of %d features leave %g, with shortlists %g", k, n, whole.At(k), short.At(k))
+			}
+		}
+	})
 }

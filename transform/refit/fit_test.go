@@ -201,7 +201,7 @@ func outputError(t *testing.T, a, b *onnx.Model, src tensors) float64 {
 
 func outputOf(t *testing.T, m *onnx.Model, src tensors) []float64 {
 	t.Helper()
-	w, err := newWalk(orttest.Engine(t), m, src, [][]string{{"y"}}, newStore(1<<30, ""), Options{Batch: src.Samples()}.withDefaults())
+	w, err := newWalk(orttest.Engine(t), m, src, [][]string{{"y"}}, newStore(1<<30, ""), Options{Batch: src.Samples()}.WithDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func (r *repairer) open(e calibrate.Engine, side *onnx.Model, fit, held calibrat
 		}
 		theirs = append(theirs, values)
 	}
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	r.store = newStore(o.Memory, o.Scratch)
 	if r.fit, err = newWalk(e, r.merged, thin(fit, repairSamples), mine, r.store, o); err != nil {
 		return err

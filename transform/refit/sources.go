@@ -2,6 +2,8 @@ package refit
 
 import (
 	"context"
+	"maps"
+	"sync"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -24,7 +26,7 @@ type Sources struct {
 
 // NewSources prepares the sources for fits on some samples, judged on others. Nothing runs yet.
 func NewSources(e calibrate.Engine, side *onnx.Model, fit, held calibrate.Source, o Options) *Sources {
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	s := &Sources{engine: e, side: side, o: o, store: newStore(o.Memory, o.Scratch)}
 	s.fit, s.held = newTargets(s, fit), newTargets(s, held)
 	s.held.judges = true
@@ -48,13 +50,23 @@ func (s *Sources) Sample(ctx context.Context, merged *onnx.Model, nodes []Linear
 	if err != nil || len(missing) == 0 {
 		return nil, err
 	}
-	var names map[string]string
+	var mu sync.Mutex
+	names := map[string]string{} // grows while batches run: pieces are made when they are needed
 	return &calibrate.Extra{
 		Values: valuesOf(missing, func(string) bool { return true }),
 		Batch:  t.walk.o.Batch,
-		Extend: func(g *onnx.Graph) { names = t.extend(g, missing) },
-		Feed:   func(batch int, feeds map[string]*onnx.Tensor) { t.feedPositions(missing, batch, feeds) },
-		Take:   func(batch int, out map[string]*onnx.Tensor) error { return t.keep(names, batch, out) },
+		Extend: func(g *onnx.Graph, values []string) {
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(names, t.extend(g, missing, values))
+		},
+		Feed: func(batch int, feeds map[string]*onnx.Tensor) { t.feedPositions(missing, batch, feeds) },
+		Take: func(batch int, out map[string]*onnx.Tensor) error {
+			mu.Lock()
+			known := maps.Clone(names)
+			mu.Unlock()
+			return t.keep(known, batch, out)
+		},
 	}, nil
 }
 

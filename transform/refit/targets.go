@@ -131,7 +131,7 @@ func (t *targets) inputs(all map[string]*onnx.Tensor) map[string]*onnx.Tensor {
 func (t *targets) run(ctx context.Context, problems []*problem) error {
 	model := t.walk.piece(t.walk.steps[0])
 	model.Graph().Output = nil
-	names := t.extend(model.Graph(), problems)
+	names := t.extend(model.Graph(), problems, valuesOf(problems, func(string) bool { return true }))
 	s, err := t.sources.engine.Open(ctx, model, calibrate.SessionOptions{Threads: 1})
 	if err != nil {
 		return err
@@ -164,6 +164,9 @@ func (t *targets) feedPositions(problems []*problem, batch int, feeds map[string
 // keep stores the samples of a batch; names are extend's.
 func (t *targets) keep(names map[string]string, batch int, out map[string]*onnx.Tensor) error {
 	for name, output := range names {
+		if out[output] == nil {
+			continue // of another piece
+		}
 		if err := t.walk.store.put(key{t, name, batch}, out[output]); err != nil {
 			return err
 		}
@@ -173,16 +176,21 @@ func (t *targets) keep(names map[string]string, batch int, out map[string]*onnx.
 
 func positionsName(problem int) string { return fmt.Sprintf("targets/positions/%d", problem) }
 
-// extend makes the members at the sampled positions outputs of the sources' graph: [N, C, P], [N, P, C] or [rows, C]. It
-// returns the outputs' names, by sampleName.
-func (t *targets) extend(g *onnx.Graph, problems []*problem) map[string]string {
-	b := &graphBuilder{g: g, prefix: "targets/"}
+// extend makes the members with one of these values, at the sampled positions, outputs of the sources' graph: [N, C, P],
+// [N, P, C] or [rows, C]. It returns the outputs' names, by sampleName.
+func (t *targets) extend(g *onnx.Graph, problems []*problem, values []string) map[string]string {
 	names := map[string]string{}
 	for k, p := range problems {
-		if p.sampled {
-			b.g.Input = append(b.g.Input, onnx.NewValueInfo(positionsName(k), onnx.Int64, []onnx.Dim{{Size: -1}}))
-		}
-		for _, member := range p.Target {
+		asked := false
+		for i, member := range p.Target {
+			if !slices.Contains(values, member.Value) {
+				continue
+			}
+			b := &graphBuilder{g: g, prefix: fmt.Sprintf("targets/%d/%d/", k, i)} // the same in every piece
+			if p.sampled && !asked {
+				b.g.Input = append(b.g.Input, onnx.NewValueInfo(positionsName(k), onnx.Int64, []onnx.Dim{{Size: -1}}))
+				asked = true
+			}
 			v := b.sampled(p, member, positionsName(k))
 			b.g.Output = append(b.g.Output, onnx.NewValueInfo(v, onnx.Float, nil))
 			names[t.sampleName(p, member)] = v

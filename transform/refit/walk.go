@@ -19,7 +19,8 @@ type Options struct {
 	Mask    string // calibrate.CaptureOptions.Mask
 }
 
-func (o Options) withDefaults() Options {
+// WithDefaults fills in what is 0.
+func (o Options) WithDefaults() Options {
 	if o.Batch <= 0 {
 		o.Batch = calibrate.DefaultBatch
 	}
@@ -53,7 +54,7 @@ func newWalk(e calibrate.Engine, m *onnx.Model, src calibrate.Source, wants [][]
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{engine: e, model: m, index: ix, src: src, o: o.withDefaults(), steps: plan(ix, wants), store: s}
+	w := &walk{engine: e, model: m, index: ix, src: src, o: o.WithDefaults(), steps: plan(ix, wants), store: s}
 	for _, in := range ix.Inputs() {
 		if _, dims, ok := onnx.TensorType(in); ok && len(dims) > 0 && dims[0].Size > 0 {
 			w.o.Batch, w.fixed = int(dims[0].Size), true

@@ -119,8 +119,13 @@ func number(b bool) float64 {
 	return 0
 }
 
-// gap is the share of the way from the graft to the ensemble that a row has gone, by joint accuracy.
-func gap(r, graft, ensemble row) float64 {
-	from, to := graft.mean(softmax), ensemble.mean(softmax)
-	return (r.mean(softmax) - from) / (to - from)
+// gap is the share of the way from the graft to the ensemble that a row has gone, by an accuracy.
+func gap(r, graft, ensemble row, of func(result) float64) float64 {
+	from, to := graft.mean(of), ensemble.mean(of)
+	return (r.mean(of) - from) / (to - from)
+}
+
+// gaps are those by both joint rules, softmax first.
+func gaps(r, graft, ensemble row) string {
+	return fmt.Sprintf("%.0f, %.0f %%", 100*gap(r, graft, ensemble, softmax), 100*gap(r, graft, ensemble, standardised))
 }

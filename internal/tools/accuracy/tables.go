@@ -39,7 +39,7 @@ first 50,000 training images; 640 of these, without labels, to merge by. Accurac
 classes, the task unknown, softmax inside each head, the largest wins; *std*: the same with each head's logits standardised on the calibration
 images ([joint.md](../joint.md)); tasks: each head among its own classes. *to the ensemble*: the difference of joint accuracy in points, paired by images, with a 95 %%
 interval over images (how much trainings differ, *joint by seed* shows). *gap closed*: how much of the way from A's trunk with refitted heads to the
-ensemble. *time*: relative to the ensemble's, batch 1 and 8, one thread; networks of the same size were timed once, on the first seed.
+ensemble, by *joint* and by *std*; the softmax rule favours small logits ([joint.md](../joint.md)). *time*: relative to the ensemble's, batch 1 and 8, one thread; networks of the same size were timed once, on the first seed.
 
 Machine: %[2]s, %[3]s, %[4]s; %[5]s.
 
@@ -141,7 +141,7 @@ func (t familyTable) line(r row) {
 		difference = d.String()
 	}
 	if slices.Equal(r.seeds, t.ensemble.seeds) && slices.Equal(t.graft.seeds, t.ensemble.seeds) {
-		closed = fmt.Sprintf("%.0f %%", 100*gap(r, t.graft, t.ensemble))
+		closed = gaps(r, t.graft, t.ensemble)
 	}
 	fmt.Fprintf(t.w, "| %s | %.2f | %.0f | %.1f | %s | %s | %.1f | %s | %s | %s |\n", name, r.mean(flops)/1e6, r.mean(params)/1e3,
 		r.mean(softmax), difference, closed, r.mean(standardised), strings.Join(each, " / "), strings.Join(seeds, " "), t.time(r))
