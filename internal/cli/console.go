@@ -25,6 +25,7 @@ type console struct {
 	bar   *progressbar.ProgressBar
 	stage string
 	last  time.Time // of the last progress line
+	at    string    // how far the stage is that reports, for the lines of one that does not
 }
 
 // progressEvery is the time between two progress lines where no bar can be drawn.
@@ -93,6 +94,9 @@ func (c *console) fold(line string, before int) string {
 func (c *console) progress(stage string, done, total int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.at = ""; done < total {
+		c.at = fmt.Sprintf(", %s: %d of %d", stage, done, total)
+	}
 	switch {
 	case c.quiet:
 	case c.terminal:
@@ -133,7 +137,7 @@ func (c *console) busy(label string) (stop func()) {
 			fmt.Fprintf(c.w, "\r%-10s %.0f s \r", label, time.Since(start).Seconds())
 		case time.Since(c.last) >= progressEvery:
 			c.last = time.Now()
-			fmt.Fprintf(c.w, "onnx-zip: %s: %.0f s\n", label, time.Since(start).Seconds())
+			fmt.Fprintf(c.w, "onnx-zip: %s: %.0f s%s\n", label, time.Since(start).Seconds(), c.at)
 		}
 	}
 	go func() {
