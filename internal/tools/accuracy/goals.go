@@ -12,16 +12,17 @@ var prototypes = map[string]float64{"vgg": 92, "resnet20w16": 80, "resnet20w32":
 
 // goals writes what the tables have to show, and whether they do.
 func (b *benchmark) goals(w io.Writer, families []*family) {
-	fmt.Fprint(w, `
+	fmt.Fprintf(w, `
 ## What was to be shown
 
-*closed*: of the gap, at 1x, by joint accuracy with softmax and with standardised logits, and of a prototype of least squares where it was measured on such pairs (softmax; other trainings). *halves*: the default against random halves with least squares, points
+*closed*: of the gap, at 1x, by joint accuracy with softmax and with standardised logits, and of a prototype of least squares where it was measured on such pairs (softmax; other trainings).
+*%[1]s*: the same with widths that are planned for the FLOPs of one source, not each model's own. *halves*: the default against random halves with least squares, points
 of joint accuracy at each budget, with intervals. *half*: the default at 0.5x against A's trunk with refitted heads at 1x. *cuts*: the worst cut against the
 full merge, by softmax, and with standardised logits. A goal is missed where the value is on the wrong side; a star marks differences whose interval holds zero.
 
-| pairs | closed | halves at 1x | 0.75x | 0.5x | 0.25x | half | cuts | missed |
-|---|---|---|---|---|---|---|---|---|
-`)
+| pairs | closed | %[1]s | halves at 1x | 0.75x | 0.5x | 0.25x | half | cuts | missed |
+|---|---|---|---|---|---|---|---|---|---|
+`, "`--budget 1x`")
 	for _, f := range families {
 		g := goalLine{b: b, f: f}
 		full := g.row(rowDefault)
@@ -29,6 +30,7 @@ full merge, by softmax, and with standardised logits. A goal is missed where the
 			continue
 		}
 		g.closed(full)
+		g.planned(g.row(rowDefault + ", 1x"))
 		g.compare("halves", full, g.row(rowHalves))
 		for _, x := range []string{"0.75x", "0.5x", "0.25x"} {
 			g.compare("halves at "+x, g.row(rowDefault+", "+x), g.row("random halves, "+x))
@@ -60,6 +62,16 @@ func (g *goalLine) closed(full row) {
 		if share < wanted {
 			g.missed = append(g.missed, "closed")
 		}
+	}
+	g.cells = append(g.cells, cell)
+}
+
+// planned adds what the default closes with planned widths.
+func (g *goalLine) planned(r row) {
+	graft, ensemble := g.row(rowGraft), g.row(rowEnsemble)
+	cell := ""
+	if r.measured() && slices.Equal(graft.seeds, r.seeds) && slices.Equal(ensemble.seeds, r.seeds) {
+		cell = gaps(r, graft, ensemble)
 	}
 	g.cells = append(g.cells, cell)
 }
