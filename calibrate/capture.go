@@ -26,8 +26,8 @@ type CaptureOptions struct {
 	// Threads is the number of threads inside a run, by default 1. With more the result may depend on
 	// the machine.
 	Threads int
-	// MemoryBytes bounds what the products of taps take that one run hands out, DefaultMemoryBytes where 0: where all
-	// together take more, the model runs piece by piece. One O×O product is made in any case.
+	// MemoryBytes bounds what the products of taps and the values that these read take in one run, DefaultMemoryBytes where
+	// 0: where all together take more, the model runs piece by piece. One tap is measured in any case.
 	MemoryBytes int64
 	// Scratch is where the moments are kept, in memory where nil.
 	Scratch *Scratch

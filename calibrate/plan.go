@@ -43,6 +43,8 @@ type tapPlan struct {
 	// shifts are subtracted from the parts before squaring: for each the float32 values of its features,
 	// or nil where that is not needed.
 	shifts [][]float64
+	// read is the size in bytes of the values that the tap reads, as float32.
+	read int64
 	// axes are those of the first part's value, and masked says that not all its positions may count.
 	axes   []extent
 	masked bool
@@ -76,6 +78,7 @@ func planTap(t Tap, seen map[string]glimpse, n int, o CaptureOptions) (tapPlan, 
 		}
 		p.views = append(p.views, v)
 		p.shifts = append(p.shifts, seen[part.Value].shiftOf(part, v))
+		p.read += bytesOf(seen[part.Value].axes, n)
 	}
 	first := p.views[0]
 	p.positions = first.positions(n)
@@ -96,8 +99,17 @@ func planTap(t Tap, seen map[string]glimpse, n int, o CaptureOptions) (tapPlan, 
 	return p, nil
 }
 
-// bytes is what the products, or of a diagonal tap the squares, take that a run hands out.
-func (p *tapPlan) bytes() int64 {
+// bytesOf is the size of a float32 value with these axes in a batch of n samples.
+func bytesOf(axes []extent, n int) int64 {
+	size := int64(4)
+	for _, a := range axes {
+		size *= a.at(n)
+	}
+	return size
+}
+
+// handsOut is what the products, or of a diagonal tap the squares, take that a run hands out, in bytes.
+func (p *tapPlan) handsOut() int64 {
 	if p.tap.Diagonal {
 		return 8 * int64(p.tap.features())
 	}

@@ -27,6 +27,11 @@ type segment struct {
 	session Session
 }
 
+// unopened is the same piece, for batches of another size.
+func (s *segment) unopened() *segment {
+	return &segment{taps: s.taps, wants: s.wants, inputs: s.inputs, given: s.given, makes: s.makes, keeps: s.keeps, drops: s.drops, extra: s.extra}
+}
+
 // openSegment makes the session of a segment, the first time. given are values of earlier ones, of any batch.
 func (c *capture) openSegment(ctx context.Context, s *segment, plans []tapPlan, given map[string]*onnx.Tensor) error {
 	s.once.Do(func() { s.failed = c.newSession(ctx, s, plans, given) })

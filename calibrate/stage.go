@@ -36,14 +36,21 @@ func (c *capture) open(ctx context.Context, seen map[string]glimpse, samples int
 		s.segments, s.shared = c.full.segments, true
 		return s, nil
 	}
-	s.segments = c.segment(s.plans)
+	if c.full == nil {
+		s.segments = c.segment(s.plans)
+	} else { // the batches take turns, segment by segment
+		for _, seg := range c.full.segments {
+			s.segments = append(s.segments, seg.unopened())
+		}
+	}
 	if len(s.segments) > 1 {
 		return s, nil
 	}
 	return s, c.openSegment(ctx, s.segments[0], s.plans, nil)
 }
 
-// segment divides taps, in the order of their values in the graph, into runs whose products take at most MemoryBytes.
+// segment divides taps, in the order of their values in the graph, into runs whose products and values take at most
+// MemoryBytes: the engine may well compute all values of a run first.
 func (c *capture) segment(plans []tapPlan) []*segment {
 	place := map[string]int{} // of each value
 	for k, n := range c.index.Order {
@@ -66,10 +73,11 @@ func (c *capture) segment(plans []tapPlan) []*segment {
 	var all []*segment
 	bytes := int64(0)
 	for _, t := range order {
-		if size := plans[t].bytes(); len(all) == 0 || bytes+size > c.options.MemoryBytes {
+		size := plans[t].handsOut() + plans[t].read
+		if len(all) == 0 || bytes+size > c.options.MemoryBytes {
 			all, bytes = append(all, &segment{}), 0
 		}
-		bytes += plans[t].bytes()
+		bytes += size
 		seg := all[len(all)-1]
 		seg.taps = append(seg.taps, t)
 	}

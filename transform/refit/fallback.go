@@ -3,6 +3,9 @@ package refit
 import (
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
 )
 
 // repair is the correction that gives each channel the mean and deviation of its target, w being the weights that
@@ -17,17 +20,18 @@ func (m *normal) repair(w []float32) *correction {
 	x, r := m.means()
 	out := &correction{w: newMatrix(m.o, m.d), b: make([]float64, m.o)}
 	made, wanted := make([]float64, m.o), make([]float64, m.o)
+	weights := mat.NewDense(m.o, m.d, nil)
 	for i := range m.o {
-		row := w[i*(m.d+1):][:m.d]
-		for j, a := range row {
-			dot := 0.0
-			for k, b := range row {
-				dot += s.v[j*m.d+k] * float64(b)
-			}
-			made[i] += float64(a) * dot
-			wanted[i] += 2 * float64(a) * c.v[i*m.d+j]
+		for j, a := range w[i*(m.d+1):][:m.d] {
+			weights.Set(i, j, float64(a))
 		}
-		wanted[i] += made[i] + m.rr[i]/m.n - r[i]*r[i]
+	}
+	var ws mat.Dense
+	ws.Mul(weights, mat.NewDense(m.d, m.d, s.v[:m.d*m.d]))
+	for i := range m.o {
+		row := weights.RawRowView(i)
+		made[i] = floats.Dot(row, ws.RawRowView(i))
+		wanted[i] = 2*floats.Dot(row, c.v[i*m.d:][:m.d]) + made[i] + m.rr[i]/m.n - r[i]*r[i]
 	}
 	sorted := slices.Clone(made)
 	slices.Sort(sorted)
