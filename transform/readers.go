@@ -71,9 +71,6 @@ func (f *readerFinder) note(t *merge.Trunk, i int, n *onnx.Node) {
 // values are those that the readers of a space read, by model 0's names, in the order of the readers.
 func (f *readerFinder) values(sp *space.Space) []string {
 	var values []string
-	if f == nil {
-		return nil
-	}
 	for _, r := range f.reads[sp] {
 		if !slices.Contains(values, r.value) {
 			values = append(values, r.value)
@@ -84,8 +81,11 @@ func (f *readerFinder) values(sp *space.Space) []string {
 
 // of returns the readers of a space: one for each of its values.
 func (f *readerFinder) of(sp *space.Space) ([]match.Reader, error) {
-	if f == nil || f.latest == sp {
-		return f.held(), nil
+	if f == nil {
+		return nil, nil
+	}
+	if f.latest == sp {
+		return f.readers, nil
 	}
 	f.latest, f.readers = sp, nil
 	values := f.values(sp)
@@ -105,14 +105,6 @@ func (f *readerFinder) of(sp *space.Space) ([]match.Reader, error) {
 		addGram(reader, rows(w, param.Dims, r.axis, r.from, r.seg), sp.First(r.model), f.p.weightOf(r.model))
 	}
 	return f.readers, nil
-}
-
-// held are the readers at hand.
-func (f *readerFinder) held() []match.Reader {
-	if f == nil {
-		return nil
-	}
-	return f.readers
 }
 
 // chosen reports whether a subset of a space's features may be kept.

@@ -37,7 +37,7 @@ func needLine(n *transform.Need, folder string) string {
 		return line
 	}
 	line := fmt.Sprintf("statistics would take about %s\n", in(n.Statistics.Memory, n.Statistics.Scratch))
-	line += fmt.Sprintf("least squares would keep about %s", in(n.Memory, n.Need.Scratch))
+	line += fmt.Sprintf("least squares would keep about %s", in(n.Memory, n.Scratch))
 	return line + fmt.Sprintf(", %s of columns, and %s for its largest system", mebibytes(n.Columns), mebibytes(n.System))
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -52,12 +51,9 @@ func (g *goalLine) row(name string) row { return g.b.rowOf(g.f, named(name), tes
 
 func (g *goalLine) closed(full row) {
 	graft, ensemble := g.row(rowGraft), g.row(rowEnsemble)
-	if !slices.Equal(graft.seeds, full.seeds) || !slices.Equal(ensemble.seeds, full.seeds) {
-		g.cells = append(g.cells, "")
-		return
-	}
-	share, cell := 100*gap(full, graft, ensemble, softmax), gaps(full, graft, ensemble)
-	if wanted, ok := prototypes[g.f.Family]; ok {
+	cell := gaps(full, graft, ensemble)
+	if wanted, ok := prototypes[g.f.Family]; ok && cell != "" {
+		share := 100 * gap(full, graft, ensemble, softmax)
 		cell += fmt.Sprintf(" (%.0f %%)", wanted)
 		if share < wanted {
 			g.missed = append(g.missed, "closed")
@@ -68,12 +64,7 @@ func (g *goalLine) closed(full row) {
 
 // planned adds what the default closes with planned widths.
 func (g *goalLine) planned(r row) {
-	graft, ensemble := g.row(rowGraft), g.row(rowEnsemble)
-	cell := ""
-	if r.measured() && slices.Equal(graft.seeds, r.seeds) && slices.Equal(ensemble.seeds, r.seeds) {
-		cell = gaps(r, graft, ensemble)
-	}
-	g.cells = append(g.cells, cell)
+	g.cells = append(g.cells, gaps(r, g.row(rowGraft), g.row(rowEnsemble)))
 }
 
 // compare adds the difference of two rows, which is to be positive.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // row is a variant's results over the seeds of a family, on one split.
@@ -125,7 +126,10 @@ func gap(r, graft, ensemble row, of func(result) float64) float64 {
 	return (r.mean(of) - from) / (to - from)
 }
 
-// gaps are those by both joint rules, softmax first.
+// gaps are those by both joint rules, softmax first; "" where the rows are not of the same seeds.
 func gaps(r, graft, ensemble row) string {
+	if !slices.Equal(r.seeds, ensemble.seeds) || !slices.Equal(graft.seeds, ensemble.seeds) {
+		return ""
+	}
 	return fmt.Sprintf("%.0f, %.0f %%", 100*gap(r, graft, ensemble, softmax), 100*gap(r, graft, ensemble, standardised))
 }

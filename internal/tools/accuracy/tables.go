@@ -136,15 +136,12 @@ func (t familyTable) line(r row) {
 	for _, one := range r.results {
 		seeds = append(seeds, fmt.Sprintf("%.1f", softmax(one)))
 	}
-	difference, closed := "", ""
+	difference := ""
 	if d, ok := r.against(t.ensemble, func(r result) bits { return r.Softmax }); ok && r.name != rowEnsemble {
 		difference = d.String()
 	}
-	if slices.Equal(r.seeds, t.ensemble.seeds) && slices.Equal(t.graft.seeds, t.ensemble.seeds) {
-		closed = gaps(r, t.graft, t.ensemble)
-	}
 	fmt.Fprintf(t.w, "| %s | %.2f | %.0f | %.1f | %s | %s | %.1f | %s | %s | %s |\n", name, r.mean(flops)/1e6, r.mean(params)/1e3,
-		r.mean(softmax), difference, closed, r.mean(standardised), strings.Join(each, " / "), strings.Join(seeds, " "), t.time(r))
+		r.mean(softmax), difference, gaps(r, t.graft, t.ensemble), r.mean(standardised), strings.Join(each, " / "), strings.Join(seeds, " "), t.time(r))
 }
 
 func (t familyTable) time(r row) string {
