@@ -8,28 +8,27 @@ import (
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
-// segment computes the sums of some taps of a stage, and what segments behind it read. Each node of the model is in one
-// segment at most.
-type segment struct {
-	taps   []int      // their numbers
-	names  []sumNames // of each tap, once the session is open
-	wants  []string   // the values that they read
-	inputs []string   // of the model that it reads
-	given  []string   // values that it reads of earlier segments
-	makes  []string   // values that it computes
-	keeps  []string   // those of them that later segments read
-	drops  []string   // given values that nobody reads behind it
-	extra  []string   // values that it computes for CaptureOptions.Extra
-	asks   []string   // inputs of what Extra appends, once the session is open
+// piece is what is planned of a segment: it computes the sums of some taps of a stage, and what pieces behind it read. Each node
+// of the model is in one at most.
+type piece struct {
+	taps   []int    // their numbers
+	wants  []string // the values that they read
+	inputs []string // of the model that it reads
+	given  []string // values that it reads of earlier pieces
+	makes  []string // values that it computes
+	keeps  []string // those of them that later pieces read
+	drops  []string // given values that nobody reads behind it
+	extra  []string // values that it computes for CaptureOptions.Extra
+}
 
+// segment is a piece that runs, on batches of one size.
+type segment struct {
+	piece
 	once    sync.Once
 	failed  error
 	session Session
-}
-
-// unopened is the same piece, for batches of another size.
-func (s *segment) unopened() *segment {
-	return &segment{taps: s.taps, wants: s.wants, inputs: s.inputs, given: s.given, makes: s.makes, keeps: s.keeps, drops: s.drops, extra: s.extra}
+	names   []sumNames // of each tap, once the session is open
+	asks    []string   // inputs of what Extra appends then
 }
 
 // openSegment makes the session of a segment, the first time. given are values of earlier ones, of any batch.

@@ -40,7 +40,7 @@ func (c *capture) open(ctx context.Context, seen map[string]glimpse, samples int
 		s.segments = c.segment(s.plans)
 	} else { // the batches take turns, segment by segment
 		for _, seg := range c.full.segments {
-			s.segments = append(s.segments, seg.unopened())
+			s.segments = append(s.segments, &segment{piece: seg.piece})
 		}
 	}
 	if len(s.segments) > 1 {

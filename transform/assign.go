@@ -161,7 +161,7 @@ func moments(stats *Statistics, sp *space.Space) *calibrate.Moments {
 func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, widths []int, width int, readers []match.Reader) (z match.Zip, keep []int, err error) {
 	switch {
 	case !sp.Even():
-		return matchUneven(sp, moments(stats, sp), o, widths, width, readers)
+		return matchUneven(sp, stats, o, widths, width, readers)
 	case t.Identical[sp], o.Match == "identity":
 		z, err = match.Identity(widths)
 		return z, nil, err
@@ -179,7 +179,7 @@ func matchSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, 
 		z, err = match.Identity(widths)
 		return z, nil, err
 	}
-	f := match.Features{Widths: widths, Mean: m.Mean, Cov: m.Cov, Readers: readers}
+	f := stats.features(m, widths, readers)
 	mo := o.matchOptions()
 	mo.Width = width
 	switch {

@@ -40,8 +40,7 @@ func (p *Prepared) bestHeads(spaces []*space.Space, stats *Statistics, readers *
 			return nil, err
 		}
 		if len(read) > 0 && explains(m, widths) {
-			f := match.Features{Widths: widths, Mean: m.Mean, Cov: m.Cov, Readers: read}
-			return match.RankBlocks(f, sp.Dim/sp.Heads, sp.Heads)
+			return match.RankBlocks(stats.features(m, widths, read), sp.Dim/sp.Heads, sp.Heads)
 		}
 	}
 	return nil, nil

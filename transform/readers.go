@@ -101,8 +101,10 @@ func (f *readerFinder) of(sp *space.Space) ([]match.Reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		reader := &f.readers[slices.Index(values, r.value)]
-		addGram(reader, rows(w, param.Dims, r.axis, r.from, r.seg), sp.First(r.model), f.p.weightOf(r.model))
+		a := readerAdder{&f.readers[slices.Index(values, r.value)], f.stats.Products, sp.First(r.model), f.p.weightOf(r.model)}
+		if err := a.add(rows(w, param.Dims, r.axis, r.from, r.seg)); err != nil {
+			return nil, err
+		}
 	}
 	return f.readers, nil
 }
@@ -143,53 +145,62 @@ func rows(w []float64, dims []int64, axis, at int, seg space.Segment) *mat.Dense
 	return out
 }
 
-// addGram adds rows of weights, which read features from first on, to what a reader knows: times a weight, relative to what they make of
-// the features there. They are kept as they are while they are fewer than the features, as their Gram beyond.
-func addGram(r *match.Reader, w *mat.Dense, first int, weight float64) {
-	n, outputs := w.Dims()
-	total := 0
-	for total*total < len(r.Cov) {
-		total++
-	}
-	cov := mat.NewDense(total, total, r.Cov).Slice(first, first+n, first, first+n).(*mat.Dense)
-	if r.Rows != nil && len(r.Rows)/total+outputs < total {
-		addRows(r, w, cov, total, first, weight)
-		return
-	}
-	var gram mat.Dense
-	gram.Mul(w, w.T())
-	scale := 0.0
-	for f := range n {
-		scale += mat.Dot(gram.RowView(f), cov.RowView(f))
-	}
-	if scale <= 0 {
-		return // it sees nothing vary
-	}
-	if r.Rows != nil {
-		r.Weight, r.Rows = r.Gram(total), nil
-	}
-	for f := range n {
-		floats.AddScaled(r.Weight[(first+f)*total+first:][:n], weight/scale, gram.RawRowView(f))
-	}
+// readerAdder adds weights that read features from first on to what a reader knows, times a weight.
+type readerAdder struct {
+	r        *match.Reader
+	products match.Products
+	first    int
+	weight   float64
 }
 
-// addRows is addGram of rows that are kept as they are; cov is the covariance of the features that they read.
-func addRows(r *match.Reader, w, cov *mat.Dense, total, first int, weight float64) {
+// add adds rows of weights, one for each feature, relative to what they make of the features there. They are kept as they are
+// while they are fewer than the features, as their Gram beyond.
+func (a readerAdder) add(w *mat.Dense) error {
 	n, outputs := w.Dims()
-	var made mat.Dense
-	made.Mul(w.T(), cov)
+	total := 0
+	for total*total < len(a.r.Cov) {
+		total++
+	}
+	cov := mat.NewDense(total, total, a.r.Cov).Slice(a.first, a.first+n, a.first, a.first+n).(*mat.Dense)
+	if a.r.Rows != nil && len(a.r.Rows)/total+outputs < total {
+		return a.addRows(w, cov, total)
+	}
+	gram, err := match.Multiply(a.products, w, w, true)
+	if err != nil {
+		return err
+	}
 	scale := 0.0
-	for o := range outputs {
-		scale += mat.Dot(made.RowView(o), w.ColView(o))
+	for f := range n {
+		scale += floats.Dot(gram.RawRowView(f), cov.RawRowView(f))
 	}
 	if scale <= 0 {
-		return // it sees nothing vary
+		return nil // it sees nothing vary
 	}
-	at := len(r.Rows)
-	r.Rows = append(r.Rows, make([]float64, outputs*total)...)
+	if a.r.Rows != nil {
+		a.r.Weight, a.r.Rows = a.r.Gram(total), nil
+	}
 	for f := range n {
-		for o, x := range w.RawRowView(f) {
-			r.Rows[at+o*total+first+f] = x * math.Sqrt(weight/scale)
-		}
+		floats.AddScaled(a.r.Weight[(a.first+f)*total+a.first:][:n], a.weight/scale, gram.RawRowView(f))
 	}
+	return nil
+}
+
+// addRows is add of weights that are kept as they are; cov is the covariance of the features that they read.
+func (a readerAdder) addRows(w, cov *mat.Dense, total int) error {
+	n, outputs := w.Dims()
+	byOutput := mat.DenseCopyOf(w.T())
+	made, err := match.Multiply(a.products, byOutput, mat.DenseCopyOf(cov), false)
+	if err != nil {
+		return err
+	}
+	scale := floats.Dot(made.RawMatrix().Data, byOutput.RawMatrix().Data)
+	if scale <= 0 {
+		return nil // it sees nothing vary
+	}
+	at := len(a.r.Rows)
+	a.r.Rows = append(a.r.Rows, make([]float64, outputs*total)...)
+	for o := range outputs {
+		floats.ScaleTo(a.r.Rows[at+o*total+a.first:][:n], math.Sqrt(a.weight/scale), byOutput.RawRowView(o))
+	}
+	return nil
 }

@@ -116,8 +116,9 @@ func (p *Prepared) Merge(ctx context.Context, e calibrate.Engine, src calibrate.
 		defer o.Shared.Close()
 	}
 	o.Shared.keepAs(o.Refit)
-	r := &run{p: p, e: e, src: src, o: o, clock: map[string]float64{}}
+	r := &run{p: p, e: e, src: src, o: o, clock: map[string]float64{}, products: calibrate.NewProducts(ctx, e)}
 	defer func() {
+		r.products.Close()
 		if r.sources != nil {
 			r.sources.Close()
 		}
@@ -127,17 +128,18 @@ func (p *Prepared) Merge(ctx context.Context, e calibrate.Engine, src calibrate.
 
 // run is one Merge.
 type run struct {
-	p       *Prepared
-	e       calibrate.Engine
-	src     calibrate.Source
-	o       Options
-	trunk   *merge.Trunk
-	stats   *Statistics
-	as      merge.Assignments
-	widths  map[*space.Space]int // planned for a budget; nil: each space keeps its own
-	clock   map[string]float64
-	sources *refit.Sources // of least squares, once it was needed
-	auto    *AutoReport    // with match auto
+	p        *Prepared
+	e        calibrate.Engine
+	src      calibrate.Source
+	o        Options
+	trunk    *merge.Trunk
+	stats    *Statistics
+	products *calibrate.Products
+	as       merge.Assignments
+	widths   map[*space.Space]int // planned for a budget; nil: each space keeps its own
+	clock    map[string]float64
+	sources  *refit.Sources // of least squares, once it was needed
+	auto     *AutoReport    // with match auto
 }
 
 func (r *run) merge(ctx context.Context) (*Result, error) {
@@ -225,6 +227,9 @@ func (r *run) match(ctx context.Context, wantsStats, wantsData bool) error {
 		if err := r.timed("capture", func() error { return r.measure(ctx) }); err != nil {
 			return err
 		}
+	}
+	if r.stats != nil {
+		r.stats.Products = r.products
 	}
 	return r.timed("match", func() (err error) {
 		if r.o.Match == MatchAuto && wantsData {

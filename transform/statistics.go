@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
+	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
@@ -17,6 +18,13 @@ type Statistics struct {
 	// before the last place.
 	Moments map[string]*calibrate.Moments
 	Samples int
+	// Products multiplies large matrices where features are chosen; nil leaves them to gonum.
+	Products match.Products
+}
+
+// features are a space's, with what its moments say of them.
+func (s *Statistics) features(m *calibrate.Moments, widths []int, readers []match.Reader) match.Features {
+	return match.Features{Widths: widths, Mean: m.Mean, Cov: m.Cov, Readers: readers, Products: s.Products}
 }
 
 // Space returns the moments of a space's features, nil where it was not measured.

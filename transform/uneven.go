@@ -29,7 +29,7 @@ func (p *Prepared) widths(sp *space.Space) []int {
 }
 
 // matchUneven is matchSpace for models of other numbers of features: nothing can be joined one to one.
-func matchUneven(sp *space.Space, m *calibrate.Moments, o Settings, widths []int, width int, readers []match.Reader) (z match.Zip, keep []int, err error) {
+func matchUneven(sp *space.Space, stats *Statistics, o Settings, widths []int, width int, readers []match.Reader) (z match.Zip, keep []int, err error) {
 	mo := o.matchOptions()
 	mo.Width = width
 	switch o.Match {
@@ -39,10 +39,11 @@ func matchUneven(sp *space.Space, m *calibrate.Moments, o Settings, widths []int
 		return z, nil, fault.New(fault.Usage, "uneven_widths", "--match %s joins features one to one, and the models have %v of them", o.Match, widths).
 			WithHint("use --match zip")
 	}
+	m := moments(stats, sp)
 	if m == nil { // constants, one like the other
 		return byNumber(widths, width), nil, nil
 	}
-	f := match.Features{Widths: widths, Mean: m.Mean, Cov: m.Cov, Readers: readers}
+	f := stats.features(m, widths, readers)
 	switch {
 	case o.Match == "subset" && explains(m, widths):
 		return match.Subset(f, mo)

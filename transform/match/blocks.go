@@ -2,6 +2,7 @@ package match
 
 import (
 	"fmt"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -25,7 +26,11 @@ func RankBlocks(f Features, size, most int) ([]int, error) {
 	}
 	var all []*blockRanker
 	for _, r := range f.readers() {
-		all = append(all, newBlockRanker(n, size, r))
+		one, err := newBlockRanker(products{f.Products}, n, size, r)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
 	}
 	var order []int
 	taken := make([]bool, n/size)
@@ -44,7 +49,9 @@ func RankBlocks(f Features, size, most int) ([]int, error) {
 			}
 		}
 		for _, r := range all {
-			r.take(best)
+			if err := r.take(best); err != nil {
+				return nil, err
+			}
 		}
 		taken[best] = true
 		order = append(order, best)
@@ -54,33 +61,35 @@ func RankBlocks(f Features, size, most int) ([]int, error) {
 
 // blockRanker is the state of one reader.
 type blockRanker struct {
+	products
 	size int
 	r    *mat.Dense // R: the covariance of what is unexplained
 	m    *mat.Dense // R·G·R
 }
 
-func newBlockRanker(n, size int, reader Reader) *blockRanker {
-	b := &blockRanker{size: size, r: full(n, reader.Cov), m: &mat.Dense{}}
-	weight := reader.Gram(n)
-	if weight == nil {
-		b.m.Mul(b.r, b.r)
-	} else {
-		var t mat.Dense
-		t.Mul(b.r, full(n, weight))
-		b.m.Mul(&t, b.r)
+func newBlockRanker(p products, n, size int, reader Reader) (*blockRanker, error) {
+	b := &blockRanker{products: p, size: size, r: full(n, reader.Cov)}
+	left, err := b.r, error(nil) // R·G
+	if weight := reader.Gram(n); weight != nil {
+		if left, err = p.multiply(b.r, full(n, weight), false); err != nil {
+			return nil, err
+		}
+	}
+	if b.m, err = p.multiply(left, b.r, false); err != nil {
+		return nil, err
 	}
 	mean := mat.Trace(b.r) / float64(n)
 	for k := range n {
 		b.r.Set(k, k, b.r.At(k, k)+blockRidge*mean)
 	}
-	return b
+	return b, nil
 }
 
 // full is a symmetric matrix of which the upper triangle is given.
 func full(n int, upper []float64) *mat.Dense {
-	m := mat.NewDense(n, n, nil)
-	m.Copy(mat.NewSymDense(n, upper))
-	return m
+	v := slices.Clone(upper)
+	mirror(n, v)
+	return mat.NewDense(n, n, v)
 }
 
 // block is block k of the diagonal.
@@ -100,21 +109,24 @@ func (b *blockRanker) score(k int) float64 {
 // take counts block k as known. With K = R_·k·R_kk⁻¹ and V = (R·G·R)_k·
 //
 //	R ← R − K·R_k·        RGR ← RGR − K·V − Vᵀ·Kᵀ + K·V_k·Kᵀ
-func (b *blockRanker) take(k int) {
+func (b *blockRanker) take(k int) error {
 	n, _ := b.r.Dims()
 	columns := mat.DenseCopyOf(b.r.Slice(0, n, k*b.size, (k+1)*b.size))
 	v := mat.DenseCopyOf(b.m.Slice(k*b.size, (k+1)*b.size, 0, n))
 	vk := mat.DenseCopyOf(b.block(b.m, k))
-	var transposed, t, u mat.Dense
+	var transposed, u mat.Dense
 	if err := transposed.Solve(b.block(b.r, k), columns.T()); err != nil { // Kᵀ
-		return
+		return nil // nothing of it varies
 	}
-	t.Mul(columns, &transposed)
-	b.r.Sub(b.r, &t)
-	t.Mul(transposed.T(), v)
-	b.m.Sub(b.m, &t)
-	b.m.Sub(b.m, t.T())
-	u.Mul(transposed.T(), vk)
-	t.Mul(&u, &transposed)
-	b.m.Add(b.m, &t)
+	factor := mat.DenseCopyOf(transposed.T())
+	u.Mul(factor, vk)
+	u.Scale(-1, &u)
+	for _, t := range []struct{ from, a, b *mat.Dense }{
+		{b.r, columns, &transposed}, {b.m, factor, v}, {b.m, mat.DenseCopyOf(v.T()), &transposed}, {b.m, &u, &transposed},
+	} {
+		if err := b.subtract(t.from, t.a, t.b, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -33,6 +33,8 @@ type Features struct {
 	// different segments never join, and the merged features of a segment are
 	// numbered in one run, segments in the order of their first position.
 	Segments []int
+	// Products multiplies the large matrices of [Rank] and [Subset]; nil leaves them to gonum.
+	Products Products
 }
 
 // Reader is a place where features are read.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"sync"
 )
 
 // dependentRatio: a feature whose variance is explained by others up to this share is a linear function of
@@ -57,23 +56,28 @@ func (f Features) rank(most int) (Ranking, error) {
 			return Ranking{}, fmt.Errorf("match: a reader of %d features with matrices of %d and %d values", n, len(r.Cov), len(r.Weight))
 		}
 		f.Cov = r.Cov
-		all = append(all, newRanker(f, r))
+		one, err := newRanker(f, r)
+		if err != nil {
+			return Ranking{}, err
+		}
+		one.columns = make([]float64, 0, min(most, n)*n)
+		all = append(all, one)
 	}
-	return all.rank(min(most, n), shortlisted), nil
+	return all.rank(min(most, n), shortlisted, blockSize)
 }
 
 const (
 	// shortlisted is the number of features of which a block is ranked.
-	shortlisted = 256
+	shortlisted = 512
 	// blockSize is the most that is ranked in one block.
-	blockSize = 32
+	blockSize = 128
 )
 
 // rankers are the readers of the same features.
 type rankers []*ranker
 
-// rank ranks the first features, as many as most, in blocks of which each is ranked among so many.
-func (rs rankers) rank(most, among int) Ranking {
+// rank ranks the first features, as many as most, in blocks of that size at most, of which each is ranked among so many.
+func (rs rankers) rank(most, among, block int) (Ranking, error) {
 	out := Ranking{Unexplained: []float64{1}}
 	all := rs.remaining()
 	for len(out.Order) < most {
@@ -81,32 +85,30 @@ func (rs rankers) rank(most, among int) Ranking {
 		if len(short) == 0 {
 			break // all that are left depend on those ranked
 		}
-		rs.each(func(r *ranker) { r.begin(short) })
-		for n := 0; n < blockSize && len(out.Order) < most; n++ {
+		if err := rs.each(func(r *ranker) error { return r.begin(short) }); err != nil {
+			return Ranking{}, err
+		}
+		for n := 0; n < block && len(out.Order) < most; n++ {
 			at, score := rs.next(short)
 			if at < 0 || n > 0 && score < bar {
 				break
 			}
-			rs.each(func(r *ranker) { r.take(at) })
+			for _, r := range rs {
+				r.take(at)
+			}
 			out.Order = append(out.Order, short[at])
 			out.Unexplained = append(out.Unexplained, max(rs.remaining(), 0)/all)
 		}
-		rs.each((*ranker).end)
+		if err := rs.each((*ranker).end); err != nil {
+			return Ranking{}, err
+		}
 	}
-	return out
+	return out, nil
 }
 
 // each calls f for all readers, side by side: they share nothing.
-func (rs rankers) each(f func(*ranker)) {
-	if len(rs) == 1 {
-		f(rs[0])
-		return
-	}
-	var all sync.WaitGroup
-	for _, r := range rs {
-		all.Go(func() { f(r) })
-	}
-	all.Wait()
+func (rs rankers) each(f func(*ranker) error) error {
+	return inChunks(len(rs), 1, func(k, _ int) error { return f(rs[k]) })
 }
 
 func (rs rankers) remaining() float64 {

@@ -184,11 +184,19 @@ func TestShortlists(t *testing.T) {
 			var all rankers
 			for _, r := range f.Readers {
 				f.Cov = r.Cov
-				all = append(all, newRanker(f, r))
+				one, err := newRanker(f, r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, one)
 			}
-			return all.rank(n/2, among)
+			r, err := all.rank(n/2, among, 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
 		}
-		whole, short := rank(n), rank(3*blockSize)
+		whole, short := rank(n), rank(96)
 		for k := range n/2 + 1 {
 			if short.At(k) > whole.At(k)*1.05+2e-3 {
 				t.Fatalf("%d of %d features leave %g, with shortlists %g", k, n, whole.At(k), short.At(k))

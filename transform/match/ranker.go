@@ -2,15 +2,15 @@ package match
 
 import (
 	"math"
+	"slices"
 
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 )
 
 // ranker is the state of one reader: R = Σ − L·Lᵀ is never formed, only its diagonal is and what a block needs of it.
 type ranker struct {
+	products
 	cov       *mat.SymDense // Σ
 	sigma     []float64     // deviations
 	left      []float64     // diagonal of R
@@ -22,9 +22,9 @@ type ranker struct {
 	block     *block
 }
 
-func newRanker(f Features, reader Reader) *ranker {
+func newRanker(f Features, reader Reader) (*ranker, error) {
 	n := f.total()
-	r := &ranker{cov: mat.NewSymDense(n, f.Cov), left: make([]float64, n), gain: make([]float64, n), floor: make([]float64, n)}
+	r := &ranker{products: products{f.Products}, cov: mat.NewSymDense(n, f.Cov), left: make([]float64, n), gain: make([]float64, n), floor: make([]float64, n)}
 	var typical float64
 	r.sigma, typical = f.deviations()
 	for k, s := range r.sigma {
@@ -35,22 +35,63 @@ func newRanker(f Features, reader Reader) *ranker {
 		r.made = full(n, f.Cov)
 		r.remaining = mat.Trace(r.made)
 	} else {
-		r.made = mat.NewDense(len(rows)/n, n, nil)
-		r.made.Mul(mat.NewDense(len(rows)/n, n, rows), full(n, f.Cov))
+		var err error
+		if r.made, err = r.makeOf(mat.NewDense(len(rows)/n, n, rows), full(n, f.Cov)); err != nil {
+			return nil, err
+		}
 		r.remaining = floats.Dot(rows, r.made.RawMatrix().Data)
 	}
 	r.squares()
-	return r
+	return r, nil
+}
+
+// makeOf is W·Σ. Rows of W that read features of one model only are multiplied with the covariances of these.
+func (r *ranker) makeOf(w, cov *mat.Dense) (*mat.Dense, error) {
+	rows, n := w.Dims()
+	out := mat.NewDense(rows, n, nil)
+	for at := 0; at < rows; {
+		from, to := span(w.RawRowView(at))
+		next := at + 1
+		for next < rows {
+			if f, t := span(w.RawRowView(next)); f != from || t != to {
+				break
+			}
+			next++
+		}
+		if from < to {
+			part := mat.DenseCopyOf(w.Slice(at, next, from, to))
+			if err := r.put(out.Slice(at, next, 0, n).(*mat.Dense), 0, part, cov.Slice(from, to, 0, n).(*mat.Dense), false); err != nil {
+				return nil, err
+			}
+		}
+		at = next
+	}
+	return out, nil
+}
+
+// span is where a row is not zero: from the first to behind the last such value.
+func span(row []float64) (from, to int) {
+	nonzero := func(x float64) bool { return x != 0 }
+	if from = slices.IndexFunc(row, nonzero); from < 0 {
+		return 0, 0
+	}
+	for to = len(row); row[to-1] == 0; to-- {
+	}
+	return from, to
 }
 
 // squares sets the gains by what is made of each feature.
 func (r *ranker) squares() {
 	clear(r.gain)
-	for i := range r.made.RawMatrix().Rows {
-		for j, x := range r.made.RawRowView(i) {
-			r.gain[j] += x * x
+	inChunks(len(r.gain), 8*chunk, func(from, to int) error { // no piece fails
+		gain := r.gain[from:to]
+		for i := range r.made.RawMatrix().Rows {
+			for j, x := range r.made.RawRowView(i)[from:to] {
+				gain[j] += x * x
+			}
 		}
-	}
+		return nil
+	})
 }
 
 // fewRows are rows V of which VᵀV is the Gram of the weights, at most as many as there are features; nil for the identity.
@@ -83,45 +124,53 @@ func (r Reader) fewRows(n int) []float64 {
 type block struct {
 	short []int
 	cov   *mat.Dense  // R of them at the beginning
-	made  *mat.Dense  // what was made of them then, a row for each
+	gains *mat.Dense  // R·G·R of them then
 	taken []int       // features
-	roots []float64   // of R_kk when each was taken
-	rows  [][]float64 // of Lᵀ, of the features on the shortlist
-	of    [][]float64 // W·R·e_k/√R_kk
+	at    []int       // their places on the shortlist
+	roots []float64   // √R_kk when each was taken
+	cols  [][]float64 // c = R·e_k/√R_kk then, on the shortlist
+	made  [][]float64 // w = R·G·R·e_k/√R_kk then
 }
 
 // begin begins a block.
-func (r *ranker) begin(short []int) {
+func (r *ranker) begin(short []int) (err error) {
 	n, s, t := len(r.left), len(short), len(r.columns)/len(r.left)
-	b := &block{short: short, cov: mat.NewDense(s, s, nil), made: mat.NewDense(s, r.made.RawMatrix().Rows, nil)}
+	b := &block{short: short, cov: mat.NewDense(s, s, nil)}
 	for i, k := range short {
 		row := b.cov.RawRowView(i)
 		for j, l := range short {
 			row[j] = r.cov.At(k, l)
 		}
 	}
-	for i := range r.made.RawMatrix().Rows {
-		row := r.made.RawRowView(i)
-		for j, k := range short {
-			b.made.Set(j, i, row[k])
-		}
-	}
 	if t > 0 {
-		l := mat.NewDense(t, s, nil)
-		for i := range t {
-			row, to := r.columns[i*n:(i+1)*n], l.RawRowView(i)
-			for j, k := range short {
-				to[j] = row[k]
-			}
+		l := columnsOf(mat.NewDense(t, n, r.columns), short)
+		if err := r.subtract(b.cov, l, l, true); err != nil {
+			return err
 		}
-		subtractProduct(b.cov, l, l)
 	}
+	made := columnsOf(r.made, short)
+	b.gains, err = r.multiply(made, made, true)
 	r.block = b
+	return err
 }
 
-// take ranks the feature at a place of the shortlist. With r its column of R, ρ = r_k and v = R·G·r,
+// columnsOf are columns of m, as rows.
+func columnsOf(m *mat.Dense, columns []int) *mat.Dense {
+	rows, _ := m.Dims()
+	out := mat.NewDense(len(columns), rows, nil)
+	to := out.RawMatrix().Data
+	for i := range rows {
+		row := m.RawRowView(i)
+		for j, k := range columns {
+			to[j*rows+i] = row[k]
+		}
+	}
+	return out
+}
+
+// take ranks the feature at a place of the shortlist. With c and w as in [block],
 //
-//	R ← R − r·rᵀ/ρ        RGR ← RGR − (r·vᵀ + v·rᵀ)/ρ + r·rᵀ·v_k/ρ²
+//	R ← R − c·cᵀ        RGR ← RGR − c·wᵀ − w·cᵀ + c·cᵀ·w_k/√R_kk
 func (r *ranker) take(at int) {
 	k := r.block.short[at]
 	if r.left[k] <= r.floor[k] {
@@ -132,91 +181,75 @@ func (r *ranker) take(at int) {
 			r.floor[j] = math.Inf(1)
 		}
 	}
-	rho := r.left[k]
-	column, v := r.block.take(at, rho)
+	c, w, share := r.block.take(at, math.Sqrt(r.left[k]))
 	for i, j := range r.block.short {
-		c := column[i] / rho
-		r.left[j] -= c * column[i]
-		r.gain[j] = max(r.gain[j]-2*c*v[i]+c*c*v[at], 0)
+		r.left[j] -= c[i] * c[i]
+		r.gain[j] = max(r.gain[j]-2*c[i]*w[i]+c[i]*c[i]*share, 0)
 	}
-	r.remaining -= v[at] / rho
+	r.remaining -= share
 	r.left[k] = 0
-	r.block.taken = append(r.block.taken, k)
-	r.block.roots = append(r.block.roots, math.Sqrt(rho))
-	r.block.rows = append(r.block.rows, scaled(column, 1/math.Sqrt(rho)))
 }
 
-// take returns the column of R of the feature at a place, and R·G of it: the products of what is made of each feature with
-// what is made of this one.
-func (b *block) take(at int, rho float64) (column, v []float64) {
-	column = append([]float64(nil), b.cov.RawRowView(at)...)
-	u := append([]float64(nil), b.made.RawRowView(at)...)
-	products := make([]float64, len(b.rows))
-	for l, row := range b.rows {
-		floats.AddScaled(column, -row[at], row)
-		floats.AddScaled(u, -row[at], b.of[l])
+// take returns c, w and w_k/√R_kk of the feature at a place, which it notes.
+func (b *block) take(at int, root float64) (c, w []float64, share float64) {
+	c, w = slices.Clone(b.cov.RawRowView(at)), slices.Clone(b.gains.RawRowView(at))
+	for l, before := range b.cols {
+		x := before[at]
+		floats.AddScaled(c, -x, before)
+		floats.AddScaled(w, b.share(l)*x-b.made[l][at], before)
+		floats.AddScaled(w, -x, b.made[l])
 	}
-	for l, of := range b.of {
-		products[l] = floats.Dot(of, u)
-	}
-	v = make([]float64, len(b.short))
-	inChunks(len(v), func(from, to int) {
-		for j := from; j < to; j++ {
-			v[j] = floats.Dot(b.made.RawRowView(j), u)
-		}
-	})
-	for l, row := range b.rows {
-		floats.AddScaled(v, -products[l], row)
-	}
-	b.of = append(b.of, scaled(u, 1/math.Sqrt(rho)))
-	return column, v
+	floats.Scale(1/root, c)
+	floats.Scale(1/root, w)
+	b.taken, b.at, b.roots = append(b.taken, b.short[at]), append(b.at, at), append(b.roots, root)
+	b.cols, b.made = append(b.cols, c), append(b.made, w)
+	return c, w, b.share(len(b.taken) - 1)
 }
 
-// scaled is c·x, new.
-func scaled(x []float64, c float64) []float64 {
-	return floats.ScaleTo(make([]float64, len(x)), c, x)
-}
+// share is w_k/√R_kk of the l-th feature taken: what it explained.
+func (b *block) share(l int) float64 { return b.made[l][b.at[l]] / b.roots[l] }
 
 // end brings all features up to date with what was ranked in the block.
-func (r *ranker) end() {
+func (r *ranker) end() error {
 	b, n, t := r.block, len(r.left), len(r.columns)/len(r.left)
 	r.block = nil
 	if len(b.taken) == 0 {
-		return
+		return nil
 	}
-	size := len(b.taken)
-	l := mat.NewDense(size, n, nil) // columns of R, then of L
+	l := mat.NewDense(len(b.taken), n, nil) // columns of R, then of L
 	for i, k := range b.taken {
 		mat.Col(l.RawRowView(i), k, r.cov)
 	}
 	if t > 0 {
-		before, shares := mat.NewDense(t, n, r.columns), mat.NewDense(t, size, nil)
-		for i := range t {
-			for j, k := range b.taken {
-				shares.Set(i, j, before.At(i, k))
-			}
+		before := mat.NewDense(t, n, r.columns)
+		if err := r.subtract(l, columnsOf(before, b.taken), before, false); err != nil {
+			return err
 		}
-		subtractProduct(l, shares, before)
 	}
-	for i, k := range b.taken {
-		row := l.RawRowView(i)
-		for j := range i {
-			floats.AddScaled(row, -l.At(j, k), l.RawRowView(j))
-		}
-		floats.Scale(1/b.roots[i], row)
+	of := columnsOf(r.made, b.taken)
+	b.eliminate(l)
+	b.eliminate(of)
+	if err := r.subtract(r.made, mat.DenseCopyOf(of.T()), l, false); err != nil {
+		return err
 	}
-	of := mat.NewDense(size, len(b.of[0]), nil)
-	for i, u := range b.of {
-		of.SetRow(i, u)
-	}
-	subtractProduct(r.made, of, l)
 	r.columns = append(r.columns, l.RawMatrix().Data...)
 	r.renew(b, l)
+	return nil
 }
 
-// subtractProduct makes c − aᵀ·b of c.
-func subtractProduct(c, a, b *mat.Dense) {
-	blas64.Gemm(blas.Trans, blas.NoTrans, -1, a.RawMatrix(), b.RawMatrix(), 1, c.RawMatrix())
+// eliminate takes from each row, one for each feature taken, what those before it say of it, and divides it by √R_kk.
+func (b *block) eliminate(m *mat.Dense) {
+	_, columns := m.Dims()
+	inChunks(columns, 8*chunk, func(from, to int) error { // no piece fails
+		for i, at := range b.at {
+			row := m.RawRowView(i)[from:to]
+			for j, c := range b.cols[:i] {
+				floats.AddScaled(row, -c[at], m.RawRowView(j)[from:to])
+			}
+			floats.Scale(1/b.roots[i], row)
+		}
+		return nil
+	})
 }
 
 // renew works out left and gain of all features anew.

@@ -150,26 +150,34 @@ func (c similar) nearest(kept, model, position []int) []int {
 	for a := range to {
 		to[a] = -1
 	}
-	members := map[[2]int]int{} // kept feature, model
+	models := slices.Max(model) + 1
+	members := make([]int, c.n*models) // by kept feature and model
 	for _, k := range kept {
 		to[k] = k
-		members[[2]int{k, model[k]}]++
+		members[k*models+model[k]]++
 	}
 	for a := range to {
 		if to[a] >= 0 {
 			continue
 		}
-		to[a] = slices.MinFunc(kept, func(k, l int) int {
-			mine := func(k int) int {
-				if position[k] == position[a] {
-					return 0
-				}
-				return 1
+		row, count := c.v[a*c.n:(a+1)*c.n], members[model[a]:]
+		elsewhere := func(k int) int {
+			if position[k] == position[a] {
+				return 0
 			}
-			return cmp.Or(cmp.Compare(c.v[a*c.n+l], c.v[a*c.n+k]), // the higher one first
-				cmp.Compare(members[[2]int{k, model[a]}], members[[2]int{l, model[a]}]), cmp.Compare(mine(k), mine(l)))
-		})
-		members[[2]int{to[a], model[a]}]++
+			return 1
+		}
+		best := kept[0]
+		for _, k := range kept[1:] {
+			if row[k] < row[best] {
+				continue
+			}
+			if row[k] > row[best] || cmp.Or(cmp.Compare(count[k*models], count[best*models]), elsewhere(k)-elsewhere(best)) < 0 {
+				best = k
+			}
+		}
+		to[a] = best
+		count[best*models]++
 	}
 	return to
 }

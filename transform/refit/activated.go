@@ -80,7 +80,7 @@ func (p pairWalk) activatedSums(ctx context.Context, q *problem, w []float32, sy
 	weights := q.grouped(w, q.o, q.d+1)
 	more := func(feeds map[string]*onnx.Tensor) { feeds[sumW] = weights }
 	return out, p.overBatches(ctx, q.activatedGraph(p.walk.model.Opset("")), q, more, func(b batchSums) error {
-		rx, _, err := float32s(b.out[sumRX])
+		rx, _, err := b.out[sumRX].ViewFloat32s()
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ type grid struct {
 }
 
 func gridOf(t *onnx.Tensor, axis int) (grid, error) {
-	v, inPlace, err := float32s(t)
+	v, inPlace, err := t.ViewFloat32s()
 	if err != nil {
 		return grid{}, err
 	}

@@ -1,10 +1,7 @@
 package refit
 
 import (
-	"context"
-
 	"github.com/onnx-zip/onnx-zip/calibrate"
-	"github.com/onnx-zip/onnx-zip/onnx"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -17,76 +14,25 @@ const (
 )
 
 // products are float64 matrix products in the engine. It may be used from several goroutines.
-type products struct {
-	ctx        context.Context
-	sub, subT  calibrate.Session // c − a·b and c − a·bᵀ
-	mul, mulT  calibrate.Session // a·b and a·bᵀ
-	allSession []calibrate.Session
-}
+type products struct{ engine *calibrate.Products }
 
-func newProducts(ctx context.Context, e calibrate.Engine) (*products, error) {
-	p := &products{ctx: ctx}
-	for _, k := range []struct {
-		session             *calibrate.Session
-		subtract, transpose bool
-	}{{&p.sub, true, false}, {&p.subT, true, true}, {&p.mul, false, false}, {&p.mulT, false, true}} {
-		// Unoptimized: ONNX Runtime would fuse transposition and product into an operator that it has for float32 only.
-		s, err := e.Open(ctx, productGraph(k.subtract, k.transpose), calibrate.SessionOptions{Threads: 1, Unoptimized: true})
-		if err != nil {
-			p.close()
-			return nil, err
-		}
-		*k.session = s
-		p.allSession = append(p.allSession, s)
-	}
-	return p, nil
-}
-
-func (p *products) close() {
-	for _, s := range p.allSession {
-		s.Close()
-	}
-}
-
-func productGraph(subtract, transpose bool) *onnx.Model {
-	b := newGraphBuilder("product", 1)
-	in := func(name string) string {
-		b.g.Input = append(b.g.Input, onnx.NewValueInfo(name, onnx.Double, []onnx.Dim{{Size: -1}, {Size: -1}}))
-		return name
-	}
-	x, y := in("a"), in("b")
-	if transpose {
-		y = b.transpose(y)
-	}
-	out := b.node("MatMul", []string{x, y})
-	if subtract {
-		out = b.node("Sub", []string{in("c"), out})
-	}
-	b.g.Output = append(b.g.Output, onnx.NewValueInfo(out, onnx.Double, nil))
-	return b.model()
-}
-
-func (p *products) run(s calibrate.Session, c, x, y *matrix) (*matrix, error) {
-	feeds := map[string]*onnx.Tensor{"a": x.tensor(), "b": y.tensor()}
+// run returns x·y, or x·yᵀ where transposed; where c is not nil, c minus that.
+func (p *products) run(c, x, y *matrix, transposed bool) (*matrix, error) {
+	var from *mat.Dense
 	if c != nil {
-		feeds["c"] = c.tensor()
+		from = c.dense()
 	}
-	out, err := s.Run(p.ctx, feeds)
+	out, err := p.engine.Multiply(from, x.dense(), y.dense(), transposed)
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range out {
-		v, err := float64s(t)
-		return &matrix{int(t.Dims[0]), int(t.Dims[1]), v}, err
-	}
-	return nil, nil
+	rows, columns := out.Dims()
+	return &matrix{rows, columns, out.RawMatrix().Data}, nil
 }
 
-func (m *matrix) tensor() *onnx.Tensor {
-	return tensor64(m.v[:m.rows*m.columns], int64(m.rows), int64(m.columns))
-}
+func (m *matrix) dense() *mat.Dense { return mat.NewDense(m.rows, m.columns, m.v[:m.rows*m.columns]) }
 
-// below is the rows of m from the given one on, in the same memory.
+// slice is the rows of m in [from, to), in the same memory.
 func (m *matrix) slice(from, to int) *matrix {
 	return &matrix{to - from, m.columns, m.v[from*m.columns : to*m.columns]}
 }
@@ -145,7 +91,7 @@ func (f *factor) decompose(s *matrix, lambda float64) (ok bool, err error) {
 		for j := range k {
 			// A_k ← A_k − L_j·(L_j's rows of block k)ᵀ
 			below := f.panels[j].slice(from-f.at[j], d-f.at[j])
-			if a, err = f.p.run(f.p.subT, a, below, f.rows(k, j)); err != nil {
+			if a, err = f.p.run(a, below, f.rows(k, j), true); err != nil {
 				return false, err
 			}
 		}
@@ -176,7 +122,7 @@ func (f *factor) finish(a *matrix) (ok bool, err error) {
 		}
 	}
 	if a.rows > n {
-		below, err := f.p.run(f.p.mulT, nil, a.slice(n, a.rows), inv)
+		below, err := f.p.run(nil, a.slice(n, a.rows), inv, true)
 		if err != nil {
 			return false, err
 		}
@@ -193,21 +139,21 @@ func (f *factor) solve(c *matrix) (w *matrix, err error) {
 	for k := range y { // Y·Lᵀ = C
 		y[k] = c.columnsOf(f.at[k], f.at[k+1])
 		for j := range k {
-			if y[k], err = f.p.run(f.p.subT, y[k], y[j], f.rows(k, j)); err != nil {
+			if y[k], err = f.p.run(y[k], y[j], f.rows(k, j), true); err != nil {
 				return nil, err
 			}
 		}
-		if y[k], err = f.p.run(f.p.mulT, nil, y[k], f.inverse[k]); err != nil {
+		if y[k], err = f.p.run(nil, y[k], f.inverse[k], true); err != nil {
 			return nil, err
 		}
 	}
 	for k := blocks - 1; k >= 0; k-- { // W·L = Y
 		for j := k + 1; j < blocks; j++ {
-			if y[k], err = f.p.run(f.p.sub, y[k], y[j], f.rows(j, k)); err != nil {
+			if y[k], err = f.p.run(y[k], y[j], f.rows(j, k), false); err != nil {
 				return nil, err
 			}
 		}
-		if y[k], err = f.p.run(f.p.mul, nil, y[k], f.inverse[k]); err != nil {
+		if y[k], err = f.p.run(nil, y[k], f.inverse[k], false); err != nil {
 			return nil, err
 		}
 	}

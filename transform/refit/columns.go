@@ -35,7 +35,7 @@ func (p *problem) count(dims []int64, index []int64) int {
 
 // unfold writes a part's rows of the columns to out.
 func (p *problem) unfold(out []float32, q part, x *onnx.Tensor, index []int64) error {
-	v, _, err := float32s(x)
+	v, _, err := x.ViewFloat32s()
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (p *problem) offsets(k kernel, h, w int64, index []int64) ([][]int32, error
 
 // pick takes the sampled positions of a value with the dims of At: [C, columns].
 func (p *problem) pick(t *onnx.Tensor, index []int64) ([]float32, error) {
-	v, _, err := float32s(t)
+	v, _, err := t.ViewFloat32s()
 	if err != nil {
 		return nil, err
 	}

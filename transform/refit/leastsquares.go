@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 )
@@ -82,9 +83,7 @@ func (l *fitter) open(ctx context.Context, nodes []Linear) (err error) {
 		return nil
 	}
 	e := l.sources.engine
-	if l.products, err = newProducts(ctx, e); err != nil {
-		return err
-	}
+	l.products = &products{calibrate.NewProducts(ctx, e)}
 	for _, pass := range []struct {
 		pair    *pairWalk
 		targets *targets
@@ -121,7 +120,7 @@ func wantsOf(problems []*problem) (wants [][]string) {
 
 func (l *fitter) close() {
 	if l.products != nil {
-		l.products.close()
+		l.products.engine.Close()
 	}
 	for _, pair := range []pairWalk{l.fit, l.held} {
 		if pair.walk != nil {

@@ -119,7 +119,7 @@ func (p pairWalk) feeds(q *problem, batch int, w []float32) (map[string]*onnx.Te
 		return nil, 0, fault.New(fault.Internal, "positions", "%d columns of inputs, %d targets for %d outputs",
 			cols, r.Len(), q.groups*q.o).AtValue(q.At)
 	}
-	flat, _, err := float32s(r)
+	flat, _, err := r.ViewFloat32s()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -137,7 +137,7 @@ func (p pairWalk) feeds(q *problem, batch int, w []float32) (map[string]*onnx.Te
 		sumX: q.grouped(columns, q.d+1, cols), sumR: q.grouped(flat, q.o, cols), sumW: q.grouped(w, q.o, q.d+1),
 	}
 	if q.activation != nil {
-		t, _, err := float32s(target)
+		t, _, err := target.ViewFloat32s()
 		if err != nil {
 			return nil, 0, err
 		}
@@ -179,22 +179,22 @@ func (p pairWalk) withoutSkip(q *problem, target *onnx.Tensor, batch int, index 
 	if err != nil {
 		return nil, err
 	}
-	v, _, err := float32s(target)
+	v, _, err := target.ViewFloat32s()
 	if err != nil {
 		return nil, err
 	}
 	for k := range r {
 		r[k] = v[k] - r[k]
 	}
-	return tensor32(r, target.Dims...), nil
+	return onnx.OverFloat32(r, target.Dims...), nil
 }
 
 // grouped is a tensor of rows×columns, for each group where there are several.
 func (q *problem) grouped(v []float32, rows, columns int) *onnx.Tensor {
 	if q.groups == 1 {
-		return tensor32(v, int64(rows), int64(columns))
+		return onnx.OverFloat32(v, int64(rows), int64(columns))
 	}
-	return tensor32(v, int64(q.groups), int64(rows), int64(columns))
+	return onnx.OverFloat32(v, int64(q.groups), int64(rows), int64(columns))
 }
 
 // normals sums up the normal equations of a node, one for each group.
@@ -233,11 +233,11 @@ func cutRows(blocks []int) func(feeds map[string]*onnx.Tensor) {
 
 // addSums adds a batch's sums, float32 inside it, in float64.
 func addSums(systems []*normal, blocks []int, b batchSums) error {
-	rx, _, err := float32s(b.out[sumRX])
+	rx, _, err := b.out[sumRX].ViewFloat32s()
 	if err != nil {
 		return err
 	}
-	rr, _, err := float32s(b.out[sumRR])
+	rr, _, err := b.out[sumRR].ViewFloat32s()
 	if err != nil {
 		return err
 	}
@@ -247,7 +247,7 @@ func addSums(systems []*normal, blocks []int, b batchSums) error {
 		accumulate(m.rr, rr[g*len(m.rr):])
 	}
 	for k := range len(blocks) - 1 {
-		xx, _, err := float32s(b.out[blockName(k)])
+		xx, _, err := b.out[blockName(k)].ViewFloat32s()
 		if err != nil {
 			return err
 		}
@@ -284,14 +284,14 @@ func (p pairWalk) judge(ctx context.Context, q *problem, tries [][]*correction) 
 		dims = append(dims[:1], dims[2:]...)
 	}
 	sum, n := make([]float64, len(tries)*q.groups), 0.0
-	corrections := tensor32(flat, dims...)
+	corrections := onnx.OverFloat32(flat, dims...)
 	more := func(feeds map[string]*onnx.Tensor) { feeds[sumD] = corrections }
 	graph := judgeGraph(q.groups)
 	if q.activation != nil {
 		graph = q.activatedJudgeGraph(p.walk.model.Opset(""))
 	}
 	err := p.overBatches(ctx, graph, q, more, func(b batchSums) error {
-		v, _, err := float32s(b.out[sumError])
+		v, _, err := b.out[sumError].ViewFloat32s()
 		if err != nil {
 			return err
 		}

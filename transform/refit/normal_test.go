@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/calibrate/ort/orttest"
 	"gonum.org/v1/gonum/mat"
 )
@@ -91,11 +92,8 @@ func columnMeans(m *mat.Dense) []float64 {
 // TestFitsAgainstQR compares every ridge's correction, the bias too, with a QR solution. The inputs' means are
 // far from zero, so that a missing centring shows.
 func TestFitsAgainstQR(t *testing.T) {
-	p, err := newProducts(t.Context(), orttest.Engine(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
+	p := &products{calibrate.NewProducts(t.Context(), orttest.Engine(t))}
+	defer p.engine.Close()
 	for _, d := range []int{1, 5, 40, 400, 513} { // the last two by the engine's products
 		rng := rand.New(rand.NewPCG(1, uint64(d)))
 		x, r := randomMatrix(rng, 3*d+20, d, 5), randomMatrix(rng, 3*d+20, 3, -2)
@@ -143,11 +141,8 @@ func TestFitsWithoutBias(t *testing.T) {
 
 // TestFitsOfBadSystems: nothing of what real data can bring leads to a panic or to a NaN.
 func TestFitsOfBadSystems(t *testing.T) {
-	p, err := newProducts(t.Context(), orttest.Engine(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
+	p := &products{calibrate.NewProducts(t.Context(), orttest.Engine(t))}
+	defer p.engine.Close()
 	for _, d := range []int{6, 400} {
 		rng := rand.New(rand.NewPCG(1, 2))
 		r := randomMatrix(rng, 50, 2, 0)
@@ -182,11 +177,8 @@ func TestFitsOfBadSystems(t *testing.T) {
 
 // TestBlockedCholesky compares the engine's decomposition with gonum's on an ill-conditioned matrix.
 func TestBlockedCholesky(t *testing.T) {
-	p, err := newProducts(t.Context(), orttest.Engine(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
+	p := &products{calibrate.NewProducts(t.Context(), orttest.Engine(t))}
+	defer p.engine.Close()
 	rng := rand.New(rand.NewPCG(3, 4))
 	x, r := randomMatrix(rng, 300, 450, 0), randomMatrix(rng, 300, 5, 0) // fewer rows than unknowns
 	s, c := normalOf(x, r).centred()

@@ -224,7 +224,7 @@ func (t *targets) get(p *problem, batch int) (*onnx.Tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		v, _, err := float32s(z)
+		v, _, err := z.ViewFloat32s()
 		if err != nil {
 			return nil, err
 		}
@@ -233,7 +233,7 @@ func (t *targets) get(p *problem, batch int) (*onnx.Tensor, error) {
 		}
 		p.addMember(target, v, z.Dims, m)
 	}
-	return tensor32(target, int64(channels), int64(len(target)/channels)), nil
+	return onnx.OverFloat32(target, int64(channels), int64(len(target)/channels)), nil
 }
 
 // addMember adds a member's values to the target, [C, columns].
@@ -273,7 +273,7 @@ func (t *targets) varianceOf(p *problem) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		v, _, err := float32s(z)
+		v, _, err := z.ViewFloat32s()
 		if err != nil {
 			return 0, err
 		}
