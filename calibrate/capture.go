@@ -194,7 +194,7 @@ func (c *capture) run(ctx context.Context) error {
 	}
 	order := newTurns(batches, len(c.full.segments))
 	work := func(ctx context.Context, i int) (struct{}, error) { return struct{}{}, c.batch(ctx, i, order) }
-	return inOrder(ctx, batches, c.options.Workers, work, func(i int, _ struct{}) error {
+	return InOrder(ctx, batches, c.options.Workers, c.options.Workers, work, func(i int, _ struct{}) error {
 		if c.options.Progress != nil {
 			_, done := c.feeder.bounds(i)
 			c.options.Progress(done, c.feeder.src.Samples())

@@ -51,7 +51,8 @@ func Forward(ctx context.Context, e Engine, m *onnx.Model, src Source, o Forward
 	defer s.Close()
 	run := func(ctx context.Context, i int) (ForwardBatch, error) { return f.forward(ctx, s, i) }
 	emit := func(_ int, b ForwardBatch) error { return each(b) }
-	return inOrder(ctx, f.batches(), orDefault(o.Workers, runtime.GOMAXPROCS(0)), run, emit)
+	workers := orDefault(o.Workers, runtime.GOMAXPROCS(0))
+	return InOrder(ctx, f.batches(), workers, workers, run, emit)
 }
 
 // forwardModel returns m itself, or the part of it that computes the wanted outputs.

@@ -2,32 +2,34 @@ package calibrate
 
 import "context"
 
-// outcome is how a job of inOrder ended.
+// outcome is how a job of InOrder ended.
 type outcome[T any] struct {
 	result T
 	err    error
 }
 
-// inOrder calls do(0) … do(n-1), up to `workers` of them at once, and emit with each result, in order and
-// one at a time. At most `workers` results exist at any moment, whatever n: the next job starts only after
-// the oldest result has been emitted. The first error in the order of the jobs is returned; by then every
-// job has ended.
-func inOrder[T any](ctx context.Context, n, workers int, do func(context.Context, int) (T, error), emit func(int, T) error) error {
+// InOrder calls do(0) … do(n-1), up to `workers` of them at once, and emit with each result, in order and
+// one at a time. At most `held` results, and no fewer than the workers, exist at any moment, whatever n: with more than the
+// workers, a job that takes longer does not keep the others waiting. The first error in the order of the jobs is returned;
+// by then every job has ended.
+func InOrder[T any](ctx context.Context, n, workers, held int, do func(context.Context, int) (T, error), emit func(int, T) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var running []chan outcome[T] // of the jobs next-len(running) … next-1
+	workers = max(1, workers)
+	slots := make(chan struct{}, workers)
+	var started []chan outcome[T] // of the jobs next-len(started) … next-1
 	var failed error
 	for next := 0; ; {
-		for failed == nil && next < n && len(running) < max(1, workers) {
-			running = append(running, start(ctx, next, do))
+		for failed == nil && next < n && len(started) < max(workers, held) {
+			started = append(started, start(ctx, next, slots, do))
 			next++
 		}
-		if len(running) == 0 {
+		if len(started) == 0 {
 			return failed
 		}
-		out := <-running[0]
-		i := next - len(running)
-		running = running[1:]
+		out := <-started[0]
+		i := next - len(started)
+		started = started[1:]
 		if failed != nil {
 			continue // only waiting for the rest to end
 		}
@@ -40,10 +42,12 @@ func inOrder[T any](ctx context.Context, n, workers int, do func(context.Context
 	}
 }
 
-// start runs do(i) in a goroutine of its own.
-func start[T any](ctx context.Context, i int, do func(context.Context, int) (T, error)) chan outcome[T] {
+// start runs do(i) in a goroutine of its own, once there is a slot.
+func start[T any](ctx context.Context, i int, slots chan struct{}, do func(context.Context, int) (T, error)) chan outcome[T] {
 	done := make(chan outcome[T], 1)
 	go func() {
+		slots <- struct{}{}
+		defer func() { <-slots }()
 		r, err := do(ctx, i)
 		done <- outcome[T]{r, err}
 	}()

@@ -14,12 +14,17 @@ func TestInOrderKeepsOrderAndBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(0, 40).Draw(t, "jobs")
 		workers := rapid.IntRange(0, 6).Draw(t, "workers")
-		var held, emitted atomic.Int64
+		most := rapid.IntRange(0, 9).Draw(t, "results")
+		var held, running, emitted atomic.Int64
 		do := func(_ context.Context, i int) (int, error) {
-			if h := held.Add(1); h > int64(max(1, workers)) {
+			if h := held.Add(1); h > int64(max(1, workers, most)) {
 				return 0, errors.New("too many results at once")
 			}
+			if running.Add(1) > int64(max(1, workers)) {
+				return 0, errors.New("too many jobs at once")
+			}
 			time.Sleep(time.Duration(i%3) * 10 * time.Microsecond)
+			running.Add(-1)
 			return i * i, nil
 		}
 		emit := func(i, r int) error {
@@ -29,7 +34,7 @@ func TestInOrderKeepsOrderAndBounds(t *testing.T) {
 			held.Add(-1)
 			return nil
 		}
-		if err := inOrder(t.Context(), n, workers, do, emit); err != nil {
+		if err := InOrder(t.Context(), n, workers, most, do, emit); err != nil {
 			t.Fatal(err)
 		}
 		if emitted.Load() != int64(n) {
@@ -59,7 +64,7 @@ func TestInOrderReturnsTheFirstError(t *testing.T) {
 		}
 		return nil
 	}
-	if err := inOrder(t.Context(), 100, 4, do, emit); err == nil || err.Error() != "emit" {
+	if err := InOrder(t.Context(), 100, 4, 4, do, emit); err == nil || err.Error() != "emit" {
 		t.Errorf("got %v: want the error of emit", err)
 	}
 	if running.Load() != 0 {
@@ -67,7 +72,7 @@ func TestInOrderReturnsTheFirstError(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(time.Millisecond, cancel)
-	if err := inOrder(ctx, 100, 4, do, func(int, int) error { return nil }); !errors.Is(err, three) {
+	if err := InOrder(ctx, 100, 4, 4, do, func(int, int) error { return nil }); !errors.Is(err, three) {
 		t.Errorf("got %v: want that of job 3, which comes before 5", err)
 	}
 }

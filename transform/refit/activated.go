@@ -33,20 +33,11 @@ const wideNode = 64 * 576
 //
 // minimises a quadratic bound on it (Lange, Hunter, Yang: Optimization transfer, 2000); S and its decomposition stay.
 // Zhang et al. (Accelerating very deep convolutional networks, 2015) find that fits of what a ReLU gets are better for
-// looking at what it makes of it. It returns the corrections after each step.
-func (l *fitter) activatedFit(ctx context.Context, p *problem, systems []*normal, start []*correction, lambda float64) (steps [][]*correction, err error) {
+// looking at what it makes of it. It returns the corrections after each step. solvers have λ, one for each group.
+func (l *fitter) activatedFit(ctx context.Context, p *problem, systems []*normal, solvers []*ridgeSolver, start []*correction) (steps [][]*correction, err error) {
 	w, err := p.weights(l.merged)
 	if err != nil {
 		return nil, err
-	}
-	solvers := make([]*ridgeSolver, len(systems))
-	for g, m := range systems {
-		if start[g] == nil {
-			continue // best left alone
-		}
-		if solvers[g], err = newRidgeSolver(l.products, m, lambda); err != nil {
-			return nil, err
-		}
 	}
 	at := start
 	n, length := p.schedule()
@@ -57,7 +48,7 @@ func (l *fitter) activatedFit(ctx context.Context, p *problem, systems []*normal
 		}
 		next := make([]*correction, len(at))
 		for g, m := range sums {
-			if next[g] = at[g]; solvers[g] == nil {
+			if next[g] = at[g]; solvers[g] == nil || start[g] == nil { // best left alone
 				continue
 			}
 			if next[g], err = solvers[g].step(m, at[g], length); err != nil {
@@ -122,7 +113,7 @@ func newRidgeSolver(p *products, m *normal, lambda float64) (*ridgeSolver, error
 
 // step is the next correction, so much further: m has what the one before leaves.
 func (r *ridgeSolver) step(m *normal, at *correction, length float64) (*correction, error) {
-	_, c := m.centred()
+	c := m.centredCross()
 	for k, v := range at.w.v {
 		c.v[k] -= r.ridge * v
 	}

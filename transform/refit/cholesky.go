@@ -45,16 +45,8 @@ type factor struct {
 	inverse []*matrix // of each diagonal block of L
 }
 
-// solve solves large systems by the engine's products, small ones by gonum.
-func (p *products) solve(s, c *matrix, lambda float64) (*matrix, error) {
-	solve, err := p.decomposed(s, lambda)
-	if solve == nil {
-		return nil, err
-	}
-	return solve(c)
-}
-
-// decomposed decomposes S + λI, and returns what solves for it; nil where it is not positive definite.
+// decomposed decomposes S + λI, large ones by the engine's products, small ones by gonum, and returns what solves for it: C ↦
+// C(S + λI)⁻¹. It is nil where the matrix is not positive definite.
 func (p *products) decomposed(s *matrix, lambda float64) (func(c *matrix) (*matrix, error), error) {
 	if s.rows < largeSystem {
 		return decomposeSmall(s, lambda), nil

@@ -155,7 +155,7 @@ func (l *fitter) node(ctx context.Context, k int) error {
 	if f.Enough > 0 {
 		lambdas = slices.Concat(ridges, strongRidges)
 	}
-	tries, err := l.tries(p, systems, variance, lambdas)
+	tries, solvers, err := l.tries(p, systems, variance, lambdas)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,10 @@ func (l *fitter) node(ctx context.Context, k int) error {
 	}
 	best, left := choose(tries, errors, variance, lambdas, &f)
 	if p.activation != nil && f.Way == "ls" {
-		if best, err = l.behindActivation(ctx, p, systems, best, left, variance, &f); err != nil {
+		if solvers, err = l.solversOf(systems, solvers, lambdas, f.Lambda); err != nil {
+			return err
+		}
+		if best, err = l.behindActivation(ctx, p, systems, solvers, best, left, variance, &f); err != nil {
 			return err
 		}
 	}
@@ -182,8 +185,8 @@ func (l *fitter) node(ctx context.Context, k int) error {
 }
 
 // behindActivation takes, for each group, the best of a correction, which leaves so much, and those that activatedFit makes of it.
-func (l *fitter) behindActivation(ctx context.Context, p *problem, systems []*normal, best []*correction, left []float64, variance float64, f *Fit) ([]*correction, error) {
-	steps, err := l.activatedFit(ctx, p, systems, best, f.Lambda)
+func (l *fitter) behindActivation(ctx context.Context, p *problem, systems []*normal, solvers []*ridgeSolver, best []*correction, left []float64, variance float64, f *Fit) ([]*correction, error) {
+	steps, err := l.activatedFit(ctx, p, systems, solvers, best)
 	if err != nil {
 		return nil, err
 	}
@@ -221,16 +224,21 @@ func (f Fit) forEach(parts []part) (fits []Fit) {
 // exact is the relative squared error that counts as none: that of float32 rounding.
 const exact = 1e-10
 
+// keptFactors bounds the decompositions that are kept while a node is fitted, in bytes: fits behind an activation use one of
+// them again.
+const keptFactors = 256 << 20
+
 // tries are what the held-out samples choose from, for each group: no correction, and one for each ridge
-// unless the merge is exact already.
-func (l *fitter) tries(p *problem, systems []*normal, variance float64, lambdas []float64) ([][]*correction, error) {
-	tries := [][]*correction{make([]*correction, len(systems))}
+// unless the merge is exact already. solvers are, for each group, what S with each ridge was decomposed into, where that
+// is little and of use.
+func (l *fitter) tries(p *problem, systems []*normal, variance float64, lambdas []float64) (tries [][]*correction, solvers []*ridgeSolver, err error) {
+	tries = [][]*correction{make([]*correction, len(systems))}
 	left := 0.0
 	for _, m := range systems {
 		left += m.energy()
 	}
 	if left <= exact*variance {
-		return tries, nil
+		return tries, nil, nil
 	}
 	for range lambdas {
 		tries = append(tries, make([]*correction, len(systems)))
@@ -239,11 +247,30 @@ func (l *fitter) tries(p *problem, systems []*normal, variance float64, lambdas 
 	if len(systems) > 1 {
 		workers = 1
 	}
-	return tries, parallel(l.workers, 0, len(systems), func(g int) error {
-		fits, err := systems[g].fits(l.products.solve, lambdas, workers)
+	if p.activation != nil && 8*p.d*p.d*len(systems)*len(lambdas) <= keptFactors {
+		solvers = make([]*ridgeSolver, len(systems)*len(lambdas))
+	}
+	return tries, solvers, parallel(l.workers, 0, len(systems), func(g int) error {
+		fits, factors, err := systems[g].fits(l.products, lambdas, workers)
 		for k, c := range fits {
 			tries[k+1][g] = c
 		}
+		if solvers != nil {
+			copy(solvers[g*len(lambdas):], factors)
+		}
+		return err
+	})
+}
+
+// solversOf are those with one ridge, for each group: of the ones kept, or new.
+func (l *fitter) solversOf(systems []*normal, kept []*ridgeSolver, lambdas []float64, lambda float64) ([]*ridgeSolver, error) {
+	out := make([]*ridgeSolver, len(systems))
+	return out, parallel(l.workers, 0, len(systems), func(g int) (err error) {
+		if kept != nil {
+			out[g] = kept[g*len(lambdas)+slices.Index(lambdas, lambda)]
+			return nil
+		}
+		out[g], err = newRidgeSolver(l.products, systems[g], lambda)
 		return err
 	})
 }

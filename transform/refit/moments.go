@@ -64,29 +64,16 @@ func (p pairWalk) overBatches(ctx context.Context, m *onnx.Model, q *problem, mo
 	}
 	defer s.Close()
 	workers := p.walk.o.Workers
-	for from := 0; from < p.walk.batches(); from += workers {
-		to := min(from+workers, p.walk.batches())
-		results := make([]batchSums, to-from)
-		err := parallel(workers, from, to, func(b int) error {
-			feeds, cols, err := p.feeds(q, b, w)
-			if err != nil {
-				return err
-			}
-			more(feeds)
-			out, err := s.Run(ctx, inputsOf(m, feeds))
-			results[b-from] = batchSums{out, float64(cols)}
-			return err
-		})
+	run := func(ctx context.Context, batch int) (batchSums, error) {
+		feeds, cols, err := p.feeds(q, batch, w)
 		if err != nil {
-			return err
+			return batchSums{}, err
 		}
-		for _, r := range results {
-			if err := add(r); err != nil {
-				return err
-			}
-		}
+		more(feeds)
+		out, err := s.Run(ctx, inputsOf(m, feeds))
+		return batchSums{out, float64(cols)}, err
 	}
-	return nil
+	return calibrate.InOrder(ctx, p.walk.batches(), workers, 2*workers, run, func(_ int, r batchSums) error { return add(r) })
 }
 
 // inputsOf are the feeds that a graph reads.

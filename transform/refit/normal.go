@@ -47,20 +47,27 @@ func (m *normal) means() (x, r []float64) {
 
 // centred returns S = Cov[x, x], d×d, and C = Cov[r, x], o×d.
 func (m *normal) centred() (s, c *matrix) {
-	x, r := m.means()
-	s, c = newMatrix(m.d, m.d), newMatrix(m.o, m.d)
+	x, _ := m.means()
+	s = newMatrix(m.d, m.d)
 	for i := range m.d {
 		for j := i; j < m.d; j++ {
 			v := m.xx[i*(m.d+1)+j]/m.n - x[i]*x[j]
 			s.v[i*m.d+j], s.v[j*m.d+i] = v, v
 		}
 	}
+	return s, m.centredCross()
+}
+
+// centredCross is C = Cov[r, x], o×d.
+func (m *normal) centredCross() *matrix {
+	x, r := m.means()
+	c := newMatrix(m.o, m.d)
 	for i := range m.o {
 		for j := range m.d {
 			c.v[i*m.d+j] = m.rx[i*(m.d+1)+j]/m.n - r[i]*x[j]
 		}
 	}
-	return s, c
+	return c
 }
 
 // correction is a change of weights: W ← W + W', b ← b + b'. A nil one changes nothing.
@@ -92,23 +99,29 @@ var (
 )
 
 // fits solves ΔW = C(S + λ·tr(S)/d·I)⁻¹, Δb = r̄ − ΔW·x̄ for each λ, so many at once. The corrections
-// shrink towards none; one that cannot be computed (S has no variance, or is not finite) is nil.
-func (m *normal) fits(solve solver, lambdas []float64, workers int) ([]*correction, error) {
-	out := make([]*correction, len(lambdas))
+// shrink towards none; one that cannot be computed (S has no variance, or is not finite) is nil. solvers[k] has what S + λI was
+// decomposed into, nil where there is nothing.
+func (m *normal) fits(p *products, lambdas []float64, workers int) (out []*correction, solvers []*ridgeSolver, err error) {
+	out, solvers = make([]*correction, len(lambdas)), make([]*ridgeSolver, len(lambdas))
 	s, c := m.centred()
 	scale := s.trace() / float64(m.d)
 	if !(scale > 0) || math.IsInf(scale, 0) {
-		return out, nil
+		return out, solvers, nil
 	}
 	x, r := m.means()
-	err := parallel(workers, 0, len(lambdas), func(k int) error {
-		w, err := solve(s, c, lambdas[k]*scale)
+	return out, solvers, parallel(workers, 0, len(lambdas), func(k int) error {
+		ridge := lambdas[k] * scale
+		solve, err := p.decomposed(s, ridge)
+		if solve == nil {
+			return err
+		}
+		solvers[k] = &ridgeSolver{solve, ridge}
+		w, err := solve(c)
 		if w != nil && w.finite() {
 			out[k] = &correction{w: w, b: bias(w, x, r)}
 		}
 		return err
 	})
-	return out, err
 }
 
 // bias is r̄ − W·x̄.
@@ -122,9 +135,6 @@ func bias(w *matrix, x, r []float64) []float64 {
 	}
 	return b
 }
-
-// solver returns C(S + λI)⁻¹, nil where the matrix is not positive definite.
-type solver func(s, c *matrix, lambda float64) (*matrix, error)
 
 // decomposeSmall is products.decomposed by gonum.
 func decomposeSmall(s *matrix, lambda float64) func(c *matrix) (*matrix, error) {

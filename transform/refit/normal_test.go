@@ -98,7 +98,7 @@ func TestFitsAgainstQR(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, uint64(d)))
 		x, r := randomMatrix(rng, 3*d+20, d, 5), randomMatrix(rng, 3*d+20, 3, -2)
 		m := normalOf(x, r)
-		got, err := m.fits(p.solve, ridges, 2)
+		got, _, err := m.fits(p, ridges, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestFitsWithoutBias(t *testing.T) {
 	r.Mul(x, mat.NewDense(4, 1, want))
 	m := normalOf(x, r)
 	m.noBias = true
-	fits, err := m.fits(new(products).solve, []float64{1e-12}, 1)
+	fits, _, err := m.fits(new(products), []float64{1e-12}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestFitsOfBadSystems(t *testing.T) {
 		} {
 			x := randomMatrix(rng, 50, d, 0)
 			x.Apply(change, x)
-			fits, err := normalOf(x, r).fits(p.solve, ridges, 1)
+			fits, _, err := normalOf(x, r).fits(p, ridges, 1)
 			if err != nil {
 				t.Errorf("%s, d=%d: %v", name, d, err)
 			}
@@ -182,7 +182,11 @@ func TestBlockedCholesky(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	x, r := randomMatrix(rng, 300, 450, 0), randomMatrix(rng, 300, 5, 0) // fewer rows than unknowns
 	s, c := normalOf(x, r).centred()
-	got, err := p.solve(s, c, 1e-4)
+	solve, err := p.decomposed(s, 1e-4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := solve(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +199,7 @@ func TestBlockedCholesky(t *testing.T) {
 			t.Fatalf("element %d is %.12g, want %.12g", k, got.v[k], want.v[k])
 		}
 	}
-	if w, err := p.solve(s, c, -1e3); w != nil || err != nil {
-		t.Errorf("a matrix that is not positive definite: %v, %v", w, err)
+	if solve, err := p.decomposed(s, -1e3); solve != nil || err != nil {
+		t.Errorf("a matrix that is not positive definite was decomposed, or fails: %v", err)
 	}
 }
