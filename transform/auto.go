@@ -178,12 +178,28 @@ func (c *chooser) choose(spaces []*space.Space, as merge.Assignments) error {
 	return nil
 }
 
+// residuals are what each of several assignments leaves of the features of spaces, relative to what their mean leaves.
 func (c *chooser) residuals(spaces []*space.Space, tried map[string]merge.Assignments) (map[string]float64, error) {
-	out := map[string]float64{}
-	for name, as := range tried {
-		var err error
-		if out[name], err = c.residual(spaces, as); err != nil {
+	left, all := map[string]float64{}, map[string]float64{}
+	for _, sp := range spaces {
+		places, err := c.places(sp)
+		if err != nil {
 			return nil, err
+		}
+		for name, as := range tried {
+			for _, at := range places {
+				l, a, err := match.Residual(c.r.products, at.fit, at.held, at.weight, c.r.p.widths(sp), as[sp].Zip, as[sp].Coef, c.guess())
+				if err != nil {
+					return nil, err
+				}
+				left[name], all[name] = left[name]+l, all[name]+a
+			}
+		}
+	}
+	out := map[string]float64{}
+	for name := range tried {
+		if out[name] = 0; all[name] > 0 {
+			out[name] = left[name] / all[name]
 		}
 	}
 	return out, nil
@@ -246,28 +262,6 @@ func sameAssignments(a, b merge.Assignments) bool {
 	return true
 }
 
-// residual is what assignments leave of the features of spaces, relative to what their mean leaves.
-func (c *chooser) residual(spaces []*space.Space, as merge.Assignments) (float64, error) {
-	left, all := 0.0, 0.0
-	for _, sp := range spaces {
-		places, err := c.places(sp)
-		if err != nil {
-			return 0, err
-		}
-		for _, at := range places {
-			l, a, err := match.Residual(at.fit, at.held, at.weight, c.r.p.widths(sp), as[sp].Zip, as[sp].Coef, c.guess())
-			if err != nil {
-				return 0, err
-			}
-			left, all = left+l, all+a
-		}
-	}
-	if all <= 0 {
-		return 0, nil
-	}
-	return left / all, nil
-}
-
 // guess is how the refit that was asked for lets features be guessed.
 func (c *chooser) guess() match.Guess {
 	switch c.r.o.Settings.Refit {
@@ -294,7 +288,11 @@ func (c *chooser) places(sp *space.Space) ([]readPlace, error) {
 		return nil, err
 	}
 	for k, value := range c.readers.values(sp) {
-		out = append(out, readPlace{matchMoments(c.r.stats.at(sp, value)), matchMoments(c.held.at(sp, value)), readers[k].Gram(sp.First(len(c.r.p.Sources.Models)))})
+		weight, err := readers[k].Gram(c.r.products, sp.First(len(c.r.p.Sources.Models)))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, readPlace{matchMoments(c.r.stats.at(sp, value)), matchMoments(c.held.at(sp, value)), weight})
 	}
 	if out != nil {
 		return out, nil

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"math"
+	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/space"
@@ -11,7 +12,7 @@ import (
 type Origin struct {
 	Verdict   string        `json:"verdict"`         // same_origin, independent
 	Identical float64       `json:"identical_share"` // share of the common weights that are bit-identical in all models
-	Cosine    float64       `json:"cosine"`          // of all common weights, index by index
+	Cosine    float64       `json:"cosine"`          // of common weights, index by index: the mean over all, tensor by tensor
 	Spaces    []SpaceCosine `json:"spaces"`
 }
 
@@ -30,7 +31,7 @@ const sameOriginVerdict = "same_origin"
 // Origin compares corresponding weights of the first model with each other's, index by index.
 func (p *Prepared) Origin() (Origin, error) {
 	var all, equal int
-	var total dot
+	var cosines, counted float64
 	bySpace := map[*space.Space]*dot{}
 	for _, nodes := range p.Sources.Pairing.Nodes {
 		if p.Sources.OwnPrefix(nodes[0]) {
@@ -38,7 +39,7 @@ func (p *Prepared) Origin() (Origin, error) {
 		}
 		for slot, name := range nodes[0].GetInput() {
 			t := p.Sources.Models[0].Index.Initializer(name)
-			if t == nil || !onnx.DType(t.GetDataType()).IsFloat() {
+			if t == nil || !onnx.DType(t.GetDataType()).IsFloat() || !p.ofSpace(name) {
 				continue
 			}
 			d, same, n, err := p.compareWeights(name, slot == 1 && !isVector(t))
@@ -49,7 +50,9 @@ func (p *Prepared) Origin() (Origin, error) {
 			if same {
 				equal += n
 			}
-			total.add(d)
+			if d != (dot{}) { // a few large numbers, the same in any network of a kind, must not outweigh all others
+				cosines, counted = cosines+float64(n)*d.cosine(), counted+float64(n)
+			}
 			if sp := p.madeBy(name); sp != nil {
 				if bySpace[sp] == nil {
 					bySpace[sp] = &dot{}
@@ -58,7 +61,10 @@ func (p *Prepared) Origin() (Origin, error) {
 			}
 		}
 	}
-	o := Origin{Verdict: "independent", Cosine: total.cosine()}
+	o := Origin{Verdict: "independent"}
+	if counted > 0 {
+		o.Cosine = cosines / counted
+	}
 	if all > 0 {
 		o.Identical = float64(equal) / float64(all)
 	}
@@ -82,6 +88,12 @@ func isVector(t *onnx.TensorProto) bool {
 		}
 	}
 	return long < 2
+}
+
+// ofSpace reports whether a parameter makes or reads features. Tables that are the same in any network of a kind, such as the
+// masks of shifted windows, do not.
+func (p *Prepared) ofSpace(name string) bool {
+	return slices.ContainsFunc(p.Sources.Full.Roles(0, name), func(r space.Role) bool { return r != space.None })
 }
 
 // madeBy is the space whose features a parameter makes.

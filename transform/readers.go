@@ -177,7 +177,10 @@ func (a readerAdder) add(w *mat.Dense) error {
 		return nil // it sees nothing vary
 	}
 	if a.r.Rows != nil {
-		a.r.Weight, a.r.Rows = a.r.Gram(total), nil
+		if a.r.Weight, err = a.r.Gram(a.products, total); err != nil {
+			return err
+		}
+		a.r.Rows = nil
 	}
 	for f := range n {
 		floats.AddScaled(a.r.Weight[(a.first+f)*total+a.first:][:n], a.weight/scale, gram.RawRowView(f))

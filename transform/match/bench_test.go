@@ -90,7 +90,7 @@ func BenchmarkRank(b *testing.B) {
 		}
 		for _, form := range []string{"gram", "rows"} {
 			if form == "gram" {
-				f.Readers = []Reader{{Cov: f.Cov, Weight: read.Gram(2 * n)}}
+				f.Readers = []Reader{{Cov: f.Cov, Weight: gramOf(b, read, 2*n)}}
 			} else {
 				f.Readers = []Reader{read}
 			}

@@ -69,8 +69,12 @@ type blockRanker struct {
 
 func newBlockRanker(p products, n, size int, reader Reader) (*blockRanker, error) {
 	b := &blockRanker{products: p, size: size, r: full(n, reader.Cov)}
-	left, err := b.r, error(nil) // R·G
-	if weight := reader.Gram(n); weight != nil {
+	left := b.r // R·G
+	weight, err := reader.Gram(p.large, n)
+	if err != nil {
+		return nil, err
+	}
+	if weight != nil {
 		if left, err = p.multiply(b.r, full(n, weight), false); err != nil {
 			return nil, err
 		}

@@ -48,17 +48,20 @@ type Reader struct {
 	Rows []float64
 }
 
-// Gram is WᵀW of O features, nil for the identity.
-func (r Reader) Gram(features int) []float64 {
+// Gram is WᵀW of O features, nil for the identity, by p where that pays.
+func (r Reader) Gram(p Products, features int) ([]float64, error) {
 	switch {
 	case r.Rows == nil:
-		return r.Weight
+		return r.Weight, nil
 	case len(r.Rows) == 0:
-		return make([]float64, features*features) // nothing reads them
+		return make([]float64, features*features), nil // nothing reads them
 	}
-	w, out := mat.NewDense(len(r.Rows)/features, features, r.Rows), mat.NewDense(features, features, nil)
-	out.Mul(w.T(), w)
-	return out.RawMatrix().Data
+	w := mat.NewDense(len(r.Rows)/features, features, r.Rows)
+	out, err := Multiply(p, mat.DenseCopyOf(w.T()), w, false)
+	if err != nil {
+		return nil, err
+	}
+	return out.RawMatrix().Data, nil
 }
 
 // readers are the places where the features are read; one that takes them as they are where none is known.

@@ -41,6 +41,16 @@ func drawReaders(t *rapid.T, n int) []Reader {
 	return out
 }
 
+// gramOf is the Gram of a reader's weights.
+func gramOf(t testing.TB, r Reader, n int) []float64 {
+	t.Helper()
+	g, err := r.Gram(nil, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
 // unexplained is tr(G·(Σ − Σ_·S Σ_SS⁻¹ Σ_S·)), solved for directly.
 func unexplained(r Reader, n int, kept []int) float64 {
 	cov := mat.NewDense(n, n, slices.Clone(r.Cov))
@@ -60,7 +70,10 @@ func unexplained(r Reader, n int, kept []int) float64 {
 		explained.Mul(c.T(), &w)
 		left.Sub(left, &explained)
 	}
-	weight := r.Gram(n)
+	weight, err := r.Gram(nil, n)
+	if err != nil {
+		panic(err)
+	}
 	if weight == nil {
 		return mat.Trace(left)
 	}
@@ -145,7 +158,7 @@ func TestRowsOrGram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Readers = []Reader{{Cov: given.Cov, Weight: given.Gram(n)}}
+	f.Readers = []Reader{{Cov: given.Cov, Weight: gramOf(t, given, n)}}
 	byGram, err := f.rank(60)
 	if err != nil {
 		t.Fatal(err)

@@ -31,11 +31,14 @@ func newRanker(f Features, reader Reader) (*ranker, error) {
 		noise := constantRatio * max(typical, math.Abs(f.mean(k)))
 		r.left[k], r.floor[k] = s*s, max(dependentRatio*s*s, noise*noise)
 	}
-	if rows := reader.fewRows(n); rows == nil {
+	rows, err := reader.fewRows(f.Products, n)
+	if err != nil {
+		return nil, err
+	}
+	if rows == nil {
 		r.made = full(n, f.Cov)
 		r.remaining = mat.Trace(r.made)
 	} else {
-		var err error
 		if r.made, err = r.makeOf(mat.NewDense(len(rows)/n, n, rows), full(n, f.Cov)); err != nil {
 			return nil, err
 		}
@@ -95,29 +98,31 @@ func (r *ranker) squares() {
 }
 
 // fewRows are rows V of which VᵀV is the Gram of the weights, at most as many as there are features; nil for the identity.
-func (r Reader) fewRows(n int) []float64 {
+func (r Reader) fewRows(p Products, n int) (rows []float64, err error) {
 	weight := r.Weight
 	switch {
 	case r.Rows != nil && len(r.Rows) == 0:
-		return make([]float64, n) // nothing reads them
+		return make([]float64, n), nil // nothing reads them
 	case r.Rows != nil && len(r.Rows) <= n*n:
-		return r.Rows
+		return r.Rows, nil
 	case r.Rows != nil:
-		weight = r.Gram(n)
+		if weight, err = r.Gram(p, n); err != nil {
+			return nil, err
+		}
 	case weight == nil:
-		return nil
+		return nil, nil
 	}
 	var c mat.PivotedCholesky
 	c.Factorize(mat.NewSymDense(n, weight), -1)
 	var u mat.TriDense
 	c.UTo(&u)
-	rows := make([]float64, max(c.Rank(), 1)*n)
+	rows = make([]float64, max(c.Rank(), 1)*n)
 	for k, p := range c.ColumnPivots(nil) {
 		for i := range min(c.Rank(), k+1) {
 			rows[i*n+p] = u.At(i, k)
 		}
 	}
-	return rows
+	return rows, nil
 }
 
 // block is what is known of the features on a shortlist while some of them are ranked.

@@ -36,8 +36,8 @@ type Moments struct {
 //	left = tr(G·(D·Σ·Dᵀ + v·vᵀ))        all = tr(G·(Σ + δ·δᵀ))
 //
 // where Σ is held's covariance and δ how far its mean lies from that of fit: all is what guessing the mean leaves. It takes
-// O²·width operations. G must be block diagonal, a block for each model's features of the given widths.
-func Residual(fit, held Moments, weight []float64, widths []int, z Zip, coef []float64, guess Guess) (left, all float64, err error) {
+// O²·width operations, by p where that pays. G must be block diagonal, a block for each model's features of the given widths.
+func Residual(p Products, fit, held Moments, weight []float64, widths []int, z Zip, coef []float64, guess Guess) (left, all float64, err error) {
 	n := len(z.Of)
 	total, err := sum(widths)
 	if err != nil {
@@ -48,7 +48,7 @@ func Residual(fit, held Moments, weight []float64, widths []int, z Zip, coef []f
 		return 0, 0, fmt.Errorf("match: %d features, %d coefficients, %d and %d means, %d and %d covariances, %d weights do not belong together",
 			n, len(coef), len(fit.Mean), len(held.Mean), len(fit.Cov), len(held.Cov), len(weight))
 	}
-	r := residual{n: n, z: z, coef: coef}
+	r := residual{products: products{p}, n: n, z: z, coef: coef}
 	b, off, err := r.guess(fit, guess)
 	if err != nil {
 		return 0, 0, err
@@ -57,10 +57,15 @@ func Residual(fit, held Moments, weight []float64, widths []int, z Zip, coef []f
 	for k := range delta {
 		delta[k] = held.Mean[k] - fit.Mean[k]
 	}
-	gb := blockProduct(weight, widths, b)
-	ch := r.merge(held.Cov) // width × O
-	var bk mat.Dense        // B·C·Σ·Cᵀ
-	bk.Mul(b, r.mergeRows(ch))
+	gb, err := r.blockProduct(weight, widths, b)
+	if err != nil {
+		return 0, 0, err
+	}
+	ch := r.merge(held.Cov)                          // width × O
+	bk, err := r.multiply(b, r.mergeRows(ch), false) // B·C·Σ·Cᵀ
+	if err != nil {
+		return 0, 0, err
+	}
 	for k := range n {
 		for m := range z.Width {
 			left += gb.At(k, m) * (bk.At(k, m) - 2*ch.At(m, k))
@@ -75,6 +80,7 @@ func Residual(fit, held Moments, weight []float64, widths []int, z Zip, coef []f
 
 // residual is a merge of n features.
 type residual struct {
+	products
 	n    int
 	z    Zip
 	coef []float64
@@ -116,7 +122,7 @@ func (r residual) guess(fit Moments, guess Guess) (b *mat.Dense, off []float64, 
 		for m, v := range r.bend(fit, merged, k) {
 			k.Set(m, m, k.At(m, m)+v)
 		}
-		b, err = linear(merged, k)
+		b, err = r.linear(merged, k)
 		return b, off, err
 	}
 	gain, mean := make([]float64, r.z.Width), make([]float64, r.z.Width)
@@ -180,7 +186,7 @@ func (r residual) memberMean(members []int, fit Moments, guess Guess, variance f
 }
 
 // linear is B = Σ·Cᵀ·(C·Σ·Cᵀ + λ·I)⁻¹ of C·Σ and C·Σ·Cᵀ; 0 where no merged feature varies.
-func linear(merged, cov *mat.Dense) (*mat.Dense, error) {
+func (r residual) linear(merged, cov *mat.Dense) (*mat.Dense, error) {
 	width, n := merged.Dims()
 	trace := mat.Trace(cov)
 	if trace <= 0 {
@@ -197,27 +203,30 @@ func linear(merged, cov *mat.Dense) (*mat.Dense, error) {
 	if !c.Factorize(k) {
 		return nil, fmt.Errorf("match: the covariance of %d merged features is not positive", width)
 	}
-	var bt mat.Dense
-	if err := c.SolveTo(&bt, merged); err != nil {
+	var inverse mat.SymDense // well-conditioned, for the ridge; a product with it is faster than to solve for O columns
+	if err := c.InverseTo(&inverse); err != nil {
 		return nil, fmt.Errorf("match: %w", err)
 	}
-	return mat.DenseCopyOf(bt.T()), nil
+	return r.multiply(mat.DenseCopyOf(merged.T()), mat.DenseCopyOf(&inverse), false)
 }
 
 // blockProduct is G·B.
-func blockProduct(weight []float64, widths []int, b *mat.Dense) *mat.Dense {
+func (r residual) blockProduct(weight []float64, widths []int, b *mat.Dense) (*mat.Dense, error) {
 	if weight == nil {
-		return b
+		return b, nil
 	}
 	n, width := b.Dims()
 	g, out := mat.NewDense(n, n, weight), mat.NewDense(n, width, nil)
 	at := 0
 	for _, w := range widths {
 		part := out.Slice(at, at+w, 0, width).(*mat.Dense)
-		part.Mul(g.Slice(at, at+w, at, at+w), b.Slice(at, at+w, 0, width))
+		own := mat.DenseCopyOf(g.Slice(at, at+w, at, at+w))
+		if err := r.put(part, 0, own, b.Slice(at, at+w, 0, width).(*mat.Dense), false); err != nil {
+			return nil, err
+		}
 		at += w
 	}
-	return out
+	return out, nil
 }
 
 // errorMean is v = (I − B·C)·δ + off.

@@ -171,7 +171,7 @@ func TestResidualIsTheErrorOfTheGuess(t *testing.T) {
 		}
 		weight := blockWeight(random, widths)
 		for _, guess := range []Guess{Plain, Rescaled, Linear} {
-			left, all, err := Residual(fit.moments(), held.moments(), weight, widths, z, coef, guess)
+			left, all, err := Residual(nil, fit.moments(), held.moments(), weight, widths, z, coef, guess)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,7 +202,7 @@ func TestResidualKnowsAPermutedCopy(t *testing.T) {
 	}
 	for _, guess := range []Guess{Plain, Rescaled, Linear} {
 		share := func(z Zip) float64 {
-			left, all, err := Residual(fit.moments(), held.moments(), nil, []int{n, n}, z, half, guess)
+			left, all, err := Residual(nil, fit.moments(), held.moments(), nil, []int{n, n}, z, half, guess)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -223,11 +223,11 @@ func TestResidualKnowsAPermutedCopy(t *testing.T) {
 func TestAveragingCosts(t *testing.T) {
 	fit := Moments{Mean: make([]float64, 2), Cov: []float64{1, 0, 0, 1}}
 	z := Zip{Width: 1, Of: []int{0, 0}}
-	mean, _, err := Residual(fit, fit, nil, []int{1, 1}, z, []float64{0.5, 0.5}, Linear)
+	mean, _, err := Residual(nil, fit, fit, nil, []int{1, 1}, z, []float64{0.5, 0.5}, Linear)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, _, err := Residual(fit, fit, nil, []int{1, 1}, z, []float64{1, 0}, Linear)
+	kept, _, err := Residual(nil, fit, fit, nil, []int{1, 1}, z, []float64{1, 0}, Linear)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,13 +240,13 @@ func TestResidualOfWrongSizes(t *testing.T) {
 	m := Moments{Mean: make([]float64, 2), Cov: make([]float64, 4)}
 	z := Zip{Width: 1, Of: []int{0, 0}}
 	for name, try := range map[string]func() error{
-		"coefficients": func() error { _, _, err := Residual(m, m, nil, []int{1, 1}, z, []float64{1}, Linear); return err },
+		"coefficients": func() error { _, _, err := Residual(nil, m, m, nil, []int{1, 1}, z, []float64{1}, Linear); return err },
 		"widths": func() error {
-			_, _, err := Residual(m, m, nil, []int{1, 2}, z, []float64{1, 0}, Linear)
+			_, _, err := Residual(nil, m, m, nil, []int{1, 2}, z, []float64{1, 0}, Linear)
 			return err
 		},
 		"weight": func() error {
-			_, _, err := Residual(m, m, []float64{1}, []int{1, 1}, z, []float64{1, 0}, Linear)
+			_, _, err := Residual(nil, m, m, []float64{1}, []int{1, 1}, z, []float64{1, 0}, Linear)
 			return err
 		},
 	} {
@@ -254,7 +254,7 @@ func TestResidualOfWrongSizes(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if left, all, err := Residual(m, m, nil, []int{1, 1}, z, []float64{1, 0}, Linear); left != 0 || all != 0 || err != nil {
+	if left, all, err := Residual(nil, m, m, nil, []int{1, 1}, z, []float64{1, 0}, Linear); left != 0 || all != 0 || err != nil {
 		t.Errorf("of constants %g of %g are left, %v", left, all, err)
 	}
 }
