@@ -62,9 +62,11 @@ func RankBlocks(f Features, size, most int) ([]int, error) {
 // blockRanker is the state of one reader.
 type blockRanker struct {
 	products
-	size int
-	r    *mat.Dense // R: the covariance of what is unexplained
-	m    *mat.Dense // R·G·R
+	size  int
+	ridge float64
+	first []float64  // trace of each block of R at the beginning
+	r     *mat.Dense // R: the covariance of what is unexplained
+	m     *mat.Dense // R·G·R
 }
 
 func newBlockRanker(p products, n, size int, reader Reader) (*blockRanker, error) {
@@ -82,9 +84,12 @@ func newBlockRanker(p products, n, size int, reader Reader) (*blockRanker, error
 	if b.m, err = p.multiply(left, b.r, false); err != nil {
 		return nil, err
 	}
-	mean := mat.Trace(b.r) / float64(n)
+	b.ridge = blockRidge * mat.Trace(b.r) / float64(n)
 	for k := range n {
-		b.r.Set(k, k, b.r.At(k, k)+blockRidge*mean)
+		b.r.Set(k, k, b.r.At(k, k)+b.ridge)
+	}
+	for k := range n / size {
+		b.first = append(b.first, mat.Trace(b.block(b.r, k)))
 	}
 	return b, nil
 }
@@ -101,8 +106,12 @@ func (b *blockRanker) block(m *mat.Dense, k int) mat.Matrix {
 	return m.Slice(k*b.size, (k+1)*b.size, k*b.size, (k+1)*b.size)
 }
 
-// score is what block k would explain.
+// score is what block k would explain: nothing where the ridge is about all that is left of it, as of one that repeats others. A
+// block that nobody reads then comes before it.
 func (b *blockRanker) score(k int) float64 {
+	if left := mat.Trace(b.block(b.r, k)); left <= 0.1*b.first[k] && left <= 3*b.ridge*float64(b.size) {
+		return 0
+	}
 	var x mat.Dense
 	if err := x.Solve(b.block(b.r, k), b.block(b.m, k)); err != nil {
 		return 0 // nothing of it varies

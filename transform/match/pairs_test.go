@@ -97,3 +97,19 @@ func TestRankBlocks(t *testing.T) {
 		t.Error("16 features were divided into blocks of 3")
 	}
 }
+
+// A block that repeats a ranked one comes after one that nobody reads: what the ridge leaves of it is nothing.
+func TestRankBlocksPassesOverRepeats(t *testing.T) {
+	f, order := copied(8, 0, 1)
+	twin := order[0]
+	read := make([]float64, 16*16)
+	read[0], read[(8+twin)*17] = 1, 1 // feature 0 and its copy
+	f.Readers = []Reader{{Cov: f.Cov, Weight: read}}
+	got, err := RankBlocks(f, 1, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got[0] != 0 || slices.Contains(got, 8+twin) {
+		t.Errorf("%v were kept, the copy of feature 0 is %d", got, 8+twin)
+	}
+}
