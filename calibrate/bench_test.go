@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/calibrate/ort/orttest"
+	"github.com/onnx-zip/onnx-zip/onnx"
 )
 
 // BenchmarkCapture compares Capture with a plain run of the same models over the same samples with the same
@@ -82,4 +83,17 @@ func cpuTime() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkCaptureWide takes the moments of the hidden units of two transformers' MLPs at 1,024 tokens.
+func BenchmarkCaptureWide(b *testing.B) {
+	m := model(17, []int64{64, 768}, map[string]*onnx.Tensor{"v": random(1, 768, 3072), "w": random(2, 768, 3072)},
+		node("MatMul", "x v", "p"), node("Relu", "p", "r"), node("MatMul", "x w", "q"), node("Relu", "q", "s"), node("Add", "r s", "y"))
+	tap := calibrate.Tap{Name: "units", Parts: parts(calibrate.Part{Value: "r", Axis: 2, Len: 3072}, calibrate.Part{Value: "s", Axis: 2, Len: 3072})}
+	src := noise(16, 0, 64, 768)
+	for b.Loop() {
+		if _, err := calibrate.Capture(b.Context(), orttest.Engine(b), m, []calibrate.Tap{tap}, src, calibrate.CaptureOptions{Batch: 16}); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

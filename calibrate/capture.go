@@ -150,7 +150,11 @@ func newCapture(e Engine, m *onnx.Model, taps []Tap, src Source, o CaptureOption
 	if o.Extra != nil && f.batch != min(o.Extra.Batch, src.Samples()) {
 		o.Extra = nil
 	}
-	return &capture{options: o, engine: e, model: m, index: ix, taps: taps, feeder: f}, nil
+	c := &capture{options: o, engine: e, model: m, index: ix, feeder: f}
+	for _, t := range taps {
+		c.taps = append(c.taps, t.divided())
+	}
+	return c, nil
 }
 
 // prepare looks at the first samples, plans the sums and opens the sessions.

@@ -211,3 +211,14 @@ func TestCaptureStopsWhenCancelled(t *testing.T) {
 		t.Errorf("%d of 400 samples done, error %v", last.Load(), err)
 	}
 }
+
+// Wide parts are divided, of whole values and of slices, with positions inside or without.
+func TestCaptureOfWideParts(t *testing.T) {
+	m := model(17, []int64{3, 12, 12}, map[string]*onnx.Tensor{"w": random(1, 1200, 3, 11, 11), "v": random(2, 2400, 600)},
+		node("Conv", "x w", "c"), node("Relu", "c", "r"), node("Flatten", "r", "f"), node("Reshape", "c s", "u"), node("MatMul", "u v", "y"))
+	m.Graph().Initializer = append(m.Graph().Initializer, onnx.FromInt64([]int64{-1, 2400}, 2).Proto("s"))
+	check(t, m, noise(21, 3, 3, 12, 12), calibrate.CaptureOptions{},
+		calibrate.Tap{Name: "planes", Parts: parts(calibrate.Part{Value: "r", Axis: 1, From: 7, Len: 1100})},
+		calibrate.Tap{Name: "inner", Parts: parts(calibrate.Part{Value: "f", Axis: 1, From: 3, Len: 1190, Inner: 4})},
+		calibrate.Tap{Name: "stacked", Parts: parts(calibrate.Part{Value: "y", Axis: 1, Len: 513}, calibrate.Part{Value: "u", Axis: 1, From: 1000, Len: 1300})})
+}

@@ -71,14 +71,16 @@ func (p *tapPlan) maskShape() []int64 {
 // planTap decides how to compute t in a batch of n samples.
 func planTap(t Tap, seen map[string]glimpse, n int, o CaptureOptions) (tapPlan, error) {
 	p := tapPlan{tap: t, scale: 1, masked: o.Mask != "", axes: seen[t.Parts[0].Value].axes}
-	for _, part := range t.Parts {
+	for k, part := range t.Parts {
 		v, err := viewOf(t, part, seen[part.Value].axes)
 		if err != nil {
 			return tapPlan{}, err
 		}
 		p.views = append(p.views, v)
 		p.shifts = append(p.shifts, seen[part.Value].shiftOf(part, v))
-		p.read += bytesOf(seen[part.Value].axes, n)
+		if !slices.ContainsFunc(t.Parts[:k], func(q Part) bool { return q.Value == part.Value }) {
+			p.read += bytesOf(seen[part.Value].axes, n)
+		}
 	}
 	first := p.views[0]
 	p.positions = first.positions(n)

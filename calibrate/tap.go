@@ -38,6 +38,28 @@ func (t Tap) features() int {
 	return n
 }
 
+// widestPart is the number of features from which a part is divided: a part's product with itself is symmetric, and of products of
+// smaller parts only those on and above the diagonal are computed.
+const widestPart = 512
+
+// divided is the tap with wide parts in pieces of about equal size.
+func (t Tap) divided() Tap {
+	if t.Diagonal {
+		return t
+	}
+	var parts []Part
+	for _, p := range t.Parts {
+		n := (p.Len + widestPart - 1) / widestPart
+		for k := range n {
+			piece := p
+			piece.From, piece.Len = p.From+k*p.Len/n, (k+1)*p.Len/n-k*p.Len/n
+			parts = append(parts, piece)
+		}
+	}
+	t.Parts = parts
+	return t
+}
+
 // valueOf names the value in which the stacked feature k lies.
 func (t Tap) valueOf(k int) string {
 	for _, p := range t.Parts {
