@@ -217,3 +217,40 @@ func TestShortlists(t *testing.T) {
 		}
 	})
 }
+
+// TestMadeByModel: rows that read one model, several, or nothing, with zeros in between, are multiplied as a whole product is.
+func TestMadeByModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		widths := rapid.SliceOfN(rapid.IntRange(1, 4), 1, 3).Draw(t, "widths")
+		n := 0
+		for _, w := range widths {
+			n += w
+		}
+		rows := rapid.IntRange(1, 12).Draw(t, "rows")
+		w, cov := mat.NewDense(rows, n, nil), mat.NewDense(n, n, nil)
+		for i := range cov.RawMatrix().Data {
+			cov.RawMatrix().Data[i] = random.NormFloat64()
+		}
+		for i := range rows {
+			at := 0
+			for _, width := range widths {
+				if random.IntN(2) == 0 {
+					for j := range width {
+						w.Set(i, at+j, float64(random.IntN(3)-1))
+					}
+				}
+				at += width
+			}
+		}
+		got, err := new(ranker).makeOf(w, cov, widths)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want mat.Dense
+		want.Mul(w, cov)
+		if !mat.EqualApprox(got, &want, 1e-12) {
+			t.Fatalf("of %v\n%v\ninstead of\n%v", mat.Formatted(w), mat.Formatted(got), mat.Formatted(&want))
+		}
+	})
+}

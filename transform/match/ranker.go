@@ -39,7 +39,7 @@ func newRanker(f Features, reader Reader) (*ranker, error) {
 		r.made = full(n, f.Cov)
 		r.remaining = mat.Trace(r.made)
 	} else {
-		if r.made, err = r.makeOf(mat.NewDense(len(rows)/n, n, rows), full(n, f.Cov)); err != nil {
+		if r.made, err = r.makeOf(mat.NewDense(len(rows)/n, n, rows), full(n, f.Cov), f.Widths); err != nil {
 			return nil, err
 		}
 		r.remaining = floats.Dot(rows, r.made.RawMatrix().Data)
@@ -48,18 +48,17 @@ func newRanker(f Features, reader Reader) (*ranker, error) {
 	return r, nil
 }
 
-// makeOf is W·Σ. Rows of W that read features of one model only are multiplied with the covariances of these.
-func (r *ranker) makeOf(w, cov *mat.Dense) (*mat.Dense, error) {
+// makeOf is W·Σ. Runs of rows of W that read features of the same models only are multiplied with the covariances of these.
+func (r *ranker) makeOf(w, cov *mat.Dense, widths []int) (*mat.Dense, error) {
 	rows, n := w.Dims()
 	out := mat.NewDense(rows, n, nil)
 	for at := 0; at < rows; {
-		from, to := span(w.RawRowView(at))
+		from, to := readBy(w.RawRowView(at), widths)
 		next := at + 1
-		for next < rows {
-			if f, t := span(w.RawRowView(next)); f != from || t != to {
+		for ; next < rows; next++ {
+			if f, t := readBy(w.RawRowView(next), widths); f < t && (f != from || t != to) {
 				break
 			}
-			next++
 		}
 		if from < to {
 			part := mat.DenseCopyOf(w.Slice(at, next, from, to))
@@ -72,13 +71,17 @@ func (r *ranker) makeOf(w, cov *mat.Dense) (*mat.Dense, error) {
 	return out, nil
 }
 
-// span is where a row is not zero: from the first to behind the last such value.
-func span(row []float64) (from, to int) {
-	nonzero := func(x float64) bool { return x != 0 }
-	if from = slices.IndexFunc(row, nonzero); from < 0 {
-		return 0, 0
-	}
-	for to = len(row); row[to-1] == 0; to-- {
+// readBy are the features of all models of which a row is not zero, from the first of these models to the last.
+func readBy(row []float64, widths []int) (from, to int) {
+	at := 0
+	for _, w := range widths {
+		if slices.ContainsFunc(row[at:at+w], func(x float64) bool { return x != 0 }) {
+			if from == to {
+				from = at
+			}
+			to = at + w
+		}
+		at += w
 	}
 	return from, to
 }
