@@ -19,6 +19,8 @@ type session struct {
 	source  *source
 	file    string
 	profile string // where the profile goes, "" for none
+	large   bool   // what it takes is worth giving back to the system
+	lean    bool   // so is what a run takes
 	// mu is held for reading during runs, and for writing by Close: the library would crash on a session
 	// that is freed while it runs.
 	mu sync.RWMutex
@@ -53,8 +55,8 @@ func (e *Engine) open(m *onnx.Model, o calibrate.SessionOptions) (*session, erro
 	if err != nil {
 		return nil, openError(err, m)
 	}
-	src.data = nil
-	return &session{model: p.trimmed(), native: native, source: src, file: m.File, profile: o.ProfilePath}, nil
+	large := src.forget()
+	return &session{model: p.trimmed(), native: native, source: src, file: m.File, profile: o.ProfilePath, large: large || o.Lean, lean: o.Lean}, nil
 }
 
 // sessionOptions fills in what every session needs. The caller destroys the result.
@@ -112,6 +114,9 @@ func (s *session) Run(ctx context.Context, feeds map[string]*onnx.Tensor) (out m
 		return nil, err
 	}
 	defer args.release()
+	if s.lean {
+		defer trim()
+	}
 	values := make([]ort.Value, len(s.model.outputs))
 	defer func() { destroy(values) }()
 	if err := s.run(ctx, args.values, values); err != nil {
@@ -164,6 +169,9 @@ func (s *session) Close() (err error) {
 	defer s.source.remove()
 	if err := native.Destroy(); err != nil {
 		return fault.Wrap(fault.Runtime, "runtime_failed", err, "the session cannot be freed")
+	}
+	if s.large {
+		trim()
 	}
 	return nameProfile(s.profile)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -61,6 +62,19 @@ func (s *source) remove() {
 	if s.dir != "" {
 		os.RemoveAll(s.dir) // what stays lies in the system's temporary folder
 	}
+}
+
+// largeSource is the size of serialised models that are not left to the garbage collector: it would let them lie until the heap has
+// doubled, while the library unpacks its own copies.
+const largeSource = 64 << 20
+
+// forget frees the bytes, once a session has its own, and reports whether the model is large.
+func (s *source) forget() (large bool) {
+	large = len(s.data) > largeSource
+	if s.data = nil; large {
+		debug.FreeOSMemory()
+	}
+	return large || s.dir != ""
 }
 
 func (s *source) session(inputs, outputs []string, o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"os"
+	"runtime/debug"
+
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -49,16 +52,27 @@ func (a *app) openEngine(f engineFlags) (calibrate.Engine, error) {
 // loadModels loads files in order.
 func (a *app) loadModels(files []string) ([]*onnx.Model, error) {
 	var models []*onnx.Model
+	size := int64(0)
 	for _, file := range files {
 		m, err := onnx.Load(file)
 		if err != nil {
 			return nil, err
 		}
 		a.debug("loaded %s", file)
+		for _, t := range m.Graph().GetInitializer() {
+			size += int64(len(t.GetRawData()))
+		}
 		models = append(models, m)
+	}
+	if size > largeModels && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(largeGCPercent)
 	}
 	return models, nil
 }
+
+// Where models take more than largeModels together, the heap is they and a few large matrices, which the collector is quick to look
+// through: it runs earlier than when the heap has doubled.
+const largeModels, largeGCPercent = 256 << 20, 40
 
 // completeModels offers .onnx files.
 func completeModels(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

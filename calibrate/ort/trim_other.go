@@ -1,0 +1,6 @@
+//go:build cgo && !linux
+
+package ort
+
+// trim is for glibc.
+func trim() {}
