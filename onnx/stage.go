@@ -83,7 +83,7 @@ func Stage(m *Model, path string, o SaveOptions) (*Staged, error) {
 		s.weights[t.GetName()] = t.GetRawData()
 	}
 	dir := filepath.Dir(path)
-	if o.External || m.bytes() > maxInline {
+	if o.External || m.Bytes() > maxInline {
 		stem := strings.TrimSuffix(filepath.Base(path), ".onnx")
 		out, name, err := m.externalize(dir, stem)
 		if err != nil {
@@ -117,8 +117,8 @@ func Stage(m *Model, path string, o SaveOptions) (*Staged, error) {
 	return s, nil
 }
 
-// bytes is about the model's size: that of its tensors.
-func (m *Model) bytes() int64 {
+// Bytes is about the model's size: that of its tensors.
+func (m *Model) Bytes() int64 {
 	var n int64
 	for _, t := range m.Graph().GetInitializer() {
 		n += int64(len(t.GetRawData()))

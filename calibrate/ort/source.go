@@ -26,7 +26,7 @@ type source struct {
 const modelName = "model.onnx"
 
 func newSource(m *onnx.Model) (*source, error) {
-	if tensorBytes(m) <= maxMessage {
+	if m.Bytes() <= maxMessage {
 		data, err := m.Marshal()
 		return &source{data: data}, err
 	}
@@ -44,14 +44,6 @@ func newSource(m *onnx.Model) (*source, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-func tensorBytes(m *onnx.Model) int64 {
-	var n int64
-	for _, t := range m.Graph().GetInitializer() {
-		n += int64(len(t.GetRawData()))
-	}
-	return n
 }
 
 func (s *source) path() string { return filepath.Join(s.dir, modelName) }

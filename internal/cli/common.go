@@ -59,9 +59,7 @@ func (a *app) loadModels(files []string) ([]*onnx.Model, error) {
 			return nil, err
 		}
 		a.debug("loaded %s", file)
-		for _, t := range m.Graph().GetInitializer() {
-			size += int64(len(t.GetRawData()))
-		}
+		size += m.Bytes()
 		models = append(models, m)
 	}
 	if size > largeModels && os.Getenv("GOGC") == "" {

@@ -6,7 +6,7 @@ import (
 )
 
 // chunk is the number of features that a worker treats at once.
-const chunk = 128
+const chunk = 1024
 
 // inChunks calls f for all of [0, n), in pieces of a size side by side, and returns the first piece's error. What a piece
 // computes must not depend on the others.

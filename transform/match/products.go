@@ -28,9 +28,9 @@ type products struct{ large Products }
 // multiply is a·b, or a·bᵀ where transposed.
 func (p products) multiply(a, b *mat.Dense, transposed bool) (*mat.Dense, error) {
 	rows, _ := a.Dims()
-	columns, bRows := 0, 0
-	if bRows, columns = b.Dims(); transposed {
-		columns = bRows
+	outputs, columns := b.Dims()
+	if transposed {
+		columns = outputs
 	}
 	out := mat.NewDense(rows, columns, nil)
 	return out, p.put(out, 0, a, b, transposed)

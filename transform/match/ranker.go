@@ -89,7 +89,7 @@ func readBy(row []float64, widths []int) (from, to int) {
 // squares sets the gains by what is made of each feature.
 func (r *ranker) squares() {
 	clear(r.gain)
-	inChunks(len(r.gain), 8*chunk, func(from, to int) error { // no piece fails
+	inChunks(len(r.gain), chunk, func(from, to int) error { // no piece fails
 		gain := r.gain[from:to]
 		for i := range r.made.RawMatrix().Rows {
 			for j, x := range r.made.RawRowView(i)[from:to] {
@@ -248,7 +248,7 @@ func (r *ranker) end() error {
 // eliminate takes from each row, one for each feature taken, what those before it say of it, and divides it by √R_kk.
 func (b *block) eliminate(m *mat.Dense) {
 	_, columns := m.Dims()
-	inChunks(columns, 8*chunk, func(from, to int) error { // no piece fails
+	inChunks(columns, chunk, func(from, to int) error { // no piece fails
 		for i, at := range b.at {
 			row := m.RawRowView(i)[from:to]
 			for j, c := range b.cols[:i] {
