@@ -18,20 +18,21 @@ func (p *Prepared) planWidths(t *merge.Trunk, o Settings, rename map[string]stri
 	if err != nil {
 		return nil, err
 	}
-	w := p.newPlanner(t, o, func(widths map[*space.Space]int) (bool, error) {
+	w := p.newPlanner(func(widths map[*space.Space]int) (bool, error) {
 		flops, err := p.flopsAt(t, widths, rename)
 		return flops <= limit, err
 	})
+	w.add(p, t, o, anyWidth, 1)
 	widths, err := w.plan()
 	if widths == nil && err == nil {
-		w.unit = nil
-		widths, err = w.plan()
-	}
-	if widths == nil && err == nil {
-		return nil, fault.New(fault.Unsupported, "budget_too_small", "no width of the zippable spaces brings the model to %gx", o.Budget).
-			WithHint("`onnx-zip inspect` shows which spaces cannot change their width")
+		return nil, errTooSmall(o.Budget)
 	}
 	return widths, err
+}
+
+func errTooSmall(budget float64) error {
+	return fault.New(fault.Unsupported, "budget_too_small", "no width of the zippable spaces brings the model to %gx", budget).
+		WithHint("`onnx-zip inspect` shows which spaces cannot change their width")
 }
 
 // flopsLimit is what a merged model may need.

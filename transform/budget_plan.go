@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -8,31 +9,43 @@ import (
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
-// planner finds widths of a trunk's spaces that fit a budget: one factor for all that may be zipped, the largest that fits,
+// planner finds widths of spaces that fit a budget: one factor for all that may be zipped, the largest that fits,
 // and then what rounding leaves. FLOPs of dense layers grow with the square of the width.
 type planner struct {
-	p    *Prepared
-	t    *merge.Trunk
-	o    Settings
-	fits func(widths map[*space.Space]int) (bool, error)
-	unit map[*space.Space]bool    // widths are those that suit convolutions
-	lean map[*space.Space]float64 // what the factor is multiplied by; without entry: one
+	fits   func(widths map[*space.Space]int) (bool, error)
+	start  map[*space.Space]int // the widths of all spaces before anything is planned
+	spaces []*space.Space       // those whose widths are planned
+	of     map[*space.Space]planned
+	models int
 }
 
-func (p *Prepared) newPlanner(t *merge.Trunk, o Settings, fits func(map[*space.Space]int) (bool, error)) *planner {
-	w := &planner{p: p, t: t, o: o, fits: fits, unit: map[*space.Space]bool{}, lean: map[*space.Space]float64{}}
-	for sp, writers := range p.writers(t) {
-		if !anyWidth(sp) {
+// planned is what is known of a space whose width is planned.
+type planned struct {
+	own  float64 // the width that the factor multiplies
+	dim  int     // features in a model
+	most int     // the number of features that there are
+	unit bool    // widths are those that suit convolutions
+}
+
+func (p *Prepared) newPlanner(fits func(map[*space.Space]int) (bool, error)) *planner {
+	return &planner{fits: fits, start: map[*space.Space]int{}, of: map[*space.Space]planned{}, models: len(p.Sources.Models)}
+}
+
+// add plans those spaces of a trunk that are free, ratio times as wide as others for their own widths.
+func (w *planner) add(p *Prepared, t *merge.Trunk, o Settings, free func(*space.Space) bool, ratio float64) {
+	maps.Copy(w.start, p.ownWidths(t, o))
+	writers := p.writers(t)
+	for _, sp := range t.Analysis.Spaces {
+		if !free(sp) {
 			continue
 		}
-		if writers.convolutions > 0 {
-			w.unit[sp] = meanWidth(sp) >= leastChannels
+		one := planned{own: ratio * float64(meanWidth(sp)), dim: meanWidth(sp), most: sp.First(len(p.Sources.Models))}
+		one.unit = writers[sp].convolutions > 0 && meanWidth(sp) >= leastChannels
+		if writers[sp].all > 1 {
+			one.own *= streamLean
 		}
-		if writers.all > 1 {
-			w.lean[sp] = streamLean
-		}
+		w.spaces, w.of[sp] = append(w.spaces, sp), one
 	}
-	return w
 }
 
 // streamLean is how much wider, for its own width, a space becomes that several nodes write: a residual stream. Each block
@@ -48,12 +61,20 @@ const leastChannels, wideChannels = 16, 64
 // unitOf is what a space's width is a multiple of where it is about n.
 func (w *planner) unitOf(sp *space.Space, n float64) int {
 	switch {
-	case !w.unit[sp]:
+	case !w.of[sp].unit:
 		return 1
 	case n >= wideChannels:
 		return 8
 	}
 	return 4
+}
+
+// anyUnit lets all widths be any number.
+func (w *planner) anyUnit() {
+	for sp, one := range w.of {
+		one.unit = false
+		w.of[sp] = one
+	}
 }
 
 // writers counts the nodes that make a space's features with weights.
@@ -90,8 +111,18 @@ func (p *Prepared) writers(t *merge.Trunk) map[*space.Space]writers {
 const budgetSteps = 12
 
 // plan is nil where even the narrowest model does not fit.
-func (w *planner) plan() (best map[*space.Space]int, err error) {
-	low, high := 0.0, float64(len(w.p.Sources.Models))
+func (w *planner) plan() (map[*space.Space]int, error) {
+	widths, err := w.common()
+	if widths == nil && err == nil {
+		w.anyUnit()
+		widths, err = w.common()
+	}
+	return widths, err
+}
+
+// common finds the factor, and spends the rest.
+func (w *planner) common() (best map[*space.Space]int, err error) {
+	low, high := 0.0, float64(w.models)
 	for step := range budgetSteps {
 		factor := (low + high) / 2
 		if step == 0 {
@@ -119,24 +150,11 @@ func (w *planner) plan() (best map[*space.Space]int, err error) {
 
 // scaled multiplies the widths of spaces that may be zipped.
 func (w *planner) scaled(factor float64) map[*space.Space]int {
-	out := w.p.ownWidths(w.t, w.o)
-	for sp := range out {
-		if anyWidth(sp) {
-			n := factor * w.own(sp)
-			unit := float64(w.unitOf(sp, n))
-			out[sp] = min(int(max(math.Round(n/unit), 1)*unit), w.most(sp))
-		}
+	out := maps.Clone(w.start)
+	for _, sp := range w.spaces {
+		n := factor * w.of[sp].own
+		unit := float64(w.unitOf(sp, n))
+		out[sp] = min(int(max(math.Round(n/unit), 1)*unit), w.of[sp].most)
 	}
 	return out
 }
-
-// own is the width that a space is measured by.
-func (w *planner) own(sp *space.Space) float64 {
-	if lean, ok := w.lean[sp]; ok {
-		return lean * float64(meanWidth(sp))
-	}
-	return float64(meanWidth(sp))
-}
-
-// most is the number of features that there are.
-func (w *planner) most(sp *space.Space) int { return sp.First(len(w.p.Sources.Models)) }

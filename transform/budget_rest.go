@@ -19,12 +19,10 @@ const restSteps = 32
 // gets narrower.
 func (w *planner) spendRest(widths map[*space.Space]int) error {
 	room := map[*space.Space]int{} // the widest that each may become
-	for sp := range widths {
-		if anyWidth(sp) {
-			n := restFactor * float64(widths[sp])
-			unit := float64(w.unitOf(sp, n))
-			room[sp] = min(int(math.Ceil(n/unit)*unit), w.most(sp))
-		}
+	for _, sp := range w.spaces {
+		n := restFactor * float64(widths[sp])
+		unit := float64(w.unitOf(sp, n))
+		room[sp] = min(int(math.Ceil(n/unit)*unit), w.of[sp].most)
 	}
 	for {
 		sp := w.narrowest(widths, room)
@@ -33,7 +31,7 @@ func (w *planner) spendRest(widths map[*space.Space]int) error {
 		}
 		before := widths[sp]
 		unit := w.unitOf(sp, float64(before))
-		widths[sp] = min(before+max(meanWidth(sp)/restSteps/unit, 1)*unit, room[sp])
+		widths[sp] = min(before+max(w.of[sp].dim/restSteps/unit, 1)*unit, room[sp])
 		ok, err := w.fits(widths)
 		if err != nil {
 			return err
@@ -47,11 +45,11 @@ func (w *planner) spendRest(widths map[*space.Space]int) error {
 // narrowest is the space with room that has the smallest share of its own width; nil where none has room.
 func (w *planner) narrowest(widths, room map[*space.Space]int) *space.Space {
 	var best *space.Space
-	for _, sp := range w.t.Analysis.Spaces {
+	for _, sp := range w.spaces {
 		if widths[sp] >= room[sp] {
 			continue // 0 where it may not change
 		}
-		if best == nil || float64(widths[sp])*w.own(best) < float64(widths[best])*w.own(sp) {
+		if best == nil || float64(widths[sp])*w.of[best].own < float64(widths[best])*w.of[sp].own {
 			best = sp
 		}
 	}

@@ -114,10 +114,15 @@ func (p *Prepared) Need(ctx context.Context, e calibrate.Engine, src calibrate.S
 	if r.p, r.trunk, err = p.trunk(o); err != nil {
 		return nil, err
 	}
-	if src == nil || r.trunk.Exact || !o.needsData() || !r.fitsLeastSquares() || len(r.trunk.Groups) == 0 {
+	if src == nil || !o.Narrow && (r.trunk.Exact || !o.needsData() || len(r.trunk.Groups) == 0) || !r.fitsLeastSquares() {
 		return nil, nil
 	}
-	if o.Budget > 0 {
+	if o.Narrow {
+		if err := r.foreseeNarrow(); err != nil {
+			return nil, err
+		}
+	}
+	if o.Budget > 0 && r.widths == nil {
 		if r.widths, err = r.p.planWidths(r.trunk, o.Settings, o.Rename); err != nil {
 			return nil, err
 		}

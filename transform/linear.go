@@ -137,7 +137,8 @@ func (f *linearFinder) describe(n *onnx.Node) (l refit.Linear, ok bool) {
 		return l, true
 	}
 	src, known := f.source[z]
-	if !known || !f.isLinear(n) || f.kept >= 0 && (src.trunk || src.model == f.kept) {
+	exact := src.trunk || src.model == f.kept && f.p.narrowed == nil
+	if !known || !f.isLinear(n) || f.kept >= 0 && exact {
 		return l, false
 	}
 	if src.trunk {
@@ -229,10 +230,9 @@ func (f *linearFinder) members(value string, axis int) ([]refit.Member, bool) {
 			return nil, false
 		}
 		m := refit.Member{Value: f.side.Values[src.model][src.name]}
-		for c := range int(dims[axis].Size) {
-			m.To, m.Coef = append(m.To, c), append(m.Coef, 1)
-		}
-		return []refit.Member{m}, true
+		ok := true
+		m.To, m.Coef, ok = f.p.narrowed.member(src.model, src.name, axis, int(dims[axis].Size))
+		return []refit.Member{m}, ok
 	}
 	var out []refit.Member
 	for i := range f.p.Sources.Models {

@@ -17,9 +17,11 @@ type Report struct {
 	Heads  []HeadReport  `json:"heads"`
 	Trunk  TrunkReport   `json:"trunk"`
 	Spaces []SpaceReport `json:"spaces"`
-	Refit  *RefitReport  `json:"refit,omitempty"`
-	Joint  *JointReport  `json:"joint,omitempty"`
-	Cost   CostReport    `json:"cost"`
+	// Narrowed has what a budget left of each model behind the trunk, where it was spent there too.
+	Narrowed []NarrowReport `json:"narrowed,omitempty"`
+	Refit    *RefitReport   `json:"refit,omitempty"`
+	Joint    *JointReport   `json:"joint,omitempty"`
+	Cost     CostReport     `json:"cost"`
 	// HeldOut compares every output with its source on calibration samples that were held out of the refit.
 	HeldOut Judgement `json:"held_out,omitempty"`
 	// Controls are cheaper merges, refitted alike: what the matching has to beat.
@@ -98,15 +100,16 @@ type CostReport struct {
 
 // report fills in everything but the refit.
 func (r *run) report(res *Result, size cost.Report) error {
-	shared, err := r.p.SharedLine(res.Trunk)
+	whole, trunk := r.p.whole(), r.p.wholeTrunk(res.Trunk)
+	shared, err := whole.SharedLine(trunk)
 	if err != nil {
 		return err
 	}
-	shares, err := r.p.Shares(res.Trunk)
+	shares, err := whole.Shares(trunk)
 	if err != nil {
 		return err
 	}
-	again, _, err := r.p.again(res.Trunk)
+	again, _, err := whole.again(trunk)
 	if err != nil {
 		return err
 	}
@@ -137,6 +140,7 @@ func (r *run) report(res *Result, size cost.Report) error {
 	}
 	rep.Mask, rep.Auto = r.o.Mask, r.auto
 	r.reportSpaces(rep)
+	rep.Narrowed = r.p.narrowed.report()
 	if rep.Prefixes, err = r.p.PrefixReports(res.Model); err != nil {
 		return err
 	}
@@ -179,7 +183,7 @@ func (r *run) reportSpaces(rep *Report) {
 func (r *run) reportCost(rep *Report, size cost.Report) error {
 	c := &rep.Cost
 	c.Params, c.FLOPs = size.Params, size.FLOPs
-	for _, m := range r.p.Sources.Base().Models {
+	for _, m := range r.p.whole().Sources.Base().Models {
 		s, err := cost.AtBatch(m.Model, 1)
 		if err != nil {
 			return err

@@ -58,7 +58,7 @@ func (p *Prepared) NeedsData(o Options) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return o.needsData() && !t.Exact && !o.DataFree, nil
+	return (o.needsData() && !t.Exact || o.Narrow) && !o.DataFree, nil
 }
 
 // trunk finds what a merge with these options shares, and the models that it shares it of: with all prefixes where the
@@ -150,8 +150,13 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 	if len(r.trunk.Groups) == 0 && r.o.Match != "none" {
 		return nil, r.nothingShared()
 	}
+	if r.o.Narrow {
+		if err := r.narrowHeads(ctx); err != nil {
+			return nil, err
+		}
+	}
 	wantsStats := r.o.needsData() && !r.trunk.Exact
-	wantsData := wantsStats && !r.o.DataFree
+	wantsData := (wantsStats || r.o.Narrow) && !r.o.DataFree
 	if err := r.match(ctx, wantsStats, wantsData); err != nil {
 		return nil, err
 	}
@@ -165,7 +170,7 @@ func (r *run) merge(ctx context.Context) (*Result, error) {
 	}); err != nil {
 		return nil, err
 	}
-	res := &Result{Merged: m, Trunk: r.trunk, Exact: r.trunk.Exact || r.o.Match == "none" || r.fullWidth()}
+	res := &Result{Merged: m, Trunk: r.trunk, Exact: !r.o.Narrow && (r.trunk.Exact || r.o.Match == "none" || r.fullWidth())}
 	if r.o.Settings.Refit != "none" && wantsData {
 		if err := r.timed("refit", func() (err error) {
 			res.Report.Refit, err = r.refit(ctx, res)
@@ -215,7 +220,7 @@ func (r *run) match(ctx context.Context, wantsStats, wantsData bool) error {
 		return fault.New(fault.Data, "no_data", "these models can only be matched by what they compute: calibration data is needed").
 			WithHint("give unlabelled inputs with --data FILE.npz")
 	}
-	if r.o.Budget > 0 {
+	if r.o.Budget > 0 && r.widths == nil {
 		if err := r.timed("match", func() (err error) {
 			r.widths, err = r.p.planWidths(r.trunk, r.o.Settings, r.o.Rename)
 			return err

@@ -18,7 +18,9 @@ type Settings struct {
 	Alpha     float64 `json:"alpha"`            // repeated-merge penalty of zip (zipit: the paper's α)
 	Beta      float64 `json:"beta"`             // same-model budget of zip (zipit: the paper's β)
 	Budget    float64 `json:"budget,omitempty"` // FLOPs relative to one source; 0: every space keeps its width
-	Seed      uint64  `json:"seed"`             // of random matching and of the choice of samples
+	// Narrow spends the budget behind the trunk too: each model keeps some of its own features there.
+	Narrow bool   `json:"narrow,omitempty"`
+	Seed   uint64 `json:"seed"` // of random matching and of the choice of samples
 	// DataFree merges without any data: features are matched by their weights, and refit repair corrects variances as
 	// far as weights tell. Least squares is not possible then.
 	DataFree bool `json:"data_free,omitempty"`
@@ -110,7 +112,11 @@ func (s Settings) check() error {
 	if s.DataFree && s.Match == "subset" {
 		return fault.New(fault.Usage, "needs_data", "what explains a feature is seen on data only").WithHint("use --match zip, or give data")
 	}
-	if s.Budget != 0 && !s.AnyWidth() {
+	if s.Narrow && (s.Budget == 0 || s.Refit != "ls") {
+		return fault.New(fault.Usage, "narrow_alone", "heads are narrowed to a budget, and refitted by least squares").
+			WithHint("give --budget, and --refit ls")
+	}
+	if s.Budget != 0 && !s.AnyWidth() && !(s.Narrow && s.Match == "none") {
 		return fault.New(fault.Usage, "fixed_width", "--match %s pairs feature by feature: a budget cannot change its widths", s.Match).
 			WithHint("with --budget, choose --match subset or zip")
 	}

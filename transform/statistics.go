@@ -55,11 +55,15 @@ func (p *Prepared) measureShared(ctx context.Context, e calibrate.Engine, t *mer
 	if err != nil {
 		return nil, err
 	}
-	tp := tapper{p.Sources, t, side}
+	return s.measure(ctx, e, tapper{p.Sources, t, side}, src, nodes, places, o)
+}
+
+// measure measures what a tapper's trunk needs and s does not hold yet.
+func (s *Shared) measure(ctx context.Context, e calibrate.Engine, tp tapper, src calibrate.Source, nodes, places bool, o calibrate.CaptureOptions) (*Statistics, error) {
 	capture := func(taps []calibrate.Tap) (map[string]*calibrate.Moments, error) {
-		return s.capture(ctx, e, side.Model, taps, src, o)
+		return s.capture(ctx, e, tp.side.Model, taps, src, o)
 	}
-	out := &Statistics{Samples: src.Samples()}
+	out, err := &Statistics{Samples: src.Samples()}, error(nil)
 	if out.Moments, err = capture(tp.taps(nodes, places)); err != nil {
 		return nil, err
 	}
@@ -177,7 +181,7 @@ func tellingMeans(all []*calibrate.Moments) []float64 {
 // SideBySide is the sources in one graph that shares the inputs: the ensemble. rename is that of
 // merge.Options. Each has its own prefix only.
 func (p *Prepared) SideBySide(rename map[string]string) (*merge.Merged, error) {
-	base := p.Sources.Base()
+	base := p.whole().Sources.Base()
 	t, err := merge.FindTrunk(base, merge.Cut{None: true})
 	if err != nil {
 		return nil, err

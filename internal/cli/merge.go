@@ -108,6 +108,9 @@ func (m *merging) checkFlags(cmd *cobra.Command) error {
 			return err
 		}
 	}
+	if err := f.narrowed(&s, cmd.Flags().Changed); err != nil {
+		return err
+	}
 	if len(m.files) < 2 && !(s.Budget > 0 && s.Budget < 1 || f.budget == auto) {
 		return usage("arguments", "2 model files or more are needed, %d given", len(m.files)).
 			WithHint("onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx; one model can be shrunk by --budget 0.5x")

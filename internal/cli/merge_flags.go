@@ -23,7 +23,7 @@ type mergeFlags struct {
 	weight               []string
 	inputShape           []string
 	method, until        string
-	budget               string
+	budget, narrow       string
 	minimize             string
 	joint                string
 	noControls           bool
@@ -143,6 +143,7 @@ func (f *mergeFlags) defineMethod(s *pflag.FlagSet) {
 	s.StringVar(&f.method, "method", transform.DefaultMethod, "`NAME`: a preset of the settings below (default: best): "+strings.Join(transform.Methods(), ", "))
 	s.StringVar(&f.until, "until", "", "`CUT`: end the trunk there: cut:7 (see inspect), a share of the FLOPs (60%), or values (V1,V2; b:V for head b's names); auto chooses")
 	s.StringVar(&f.budget, "budget", "", "`SIZE`: FLOPs of the merged model relative to one source, like 0.5x or 1.25x (default: every space keeps its width); below 1x a single model can be given, to be shrunk; auto chooses")
+	s.StringVar(&f.narrow, "narrow", narrowTrunk, "`PART`: what a budget makes narrower: trunk, or all: behind the trunk, each model keeps some of its own features (default: trunk)")
 	s.StringVar(&f.minimize, "minimize", "flops", "`COST`: of auto: flops or latency (default: flops)")
 	s.StringVar(&f.joint, "joint", "", "`RULE`: add an output over all classes of all heads: standardised (--joint alone), softmax, or task-id with --data HEAD=FILE for each head")
 	s.Lookup("joint").NoOptDefVal = transform.JointRules[0]
@@ -166,6 +167,7 @@ func (f *mergeFlags) defineMachine(s *pflag.FlagSet) {
 func (f *mergeFlags) completions(cmd *cobra.Command) {
 	complete(cmd, "method", transform.Methods()...)
 	complete(cmd, "minimize", "flops", "latency")
+	complete(cmd, "narrow", narrowTrunk, narrowAll)
 	complete(cmd, "match", transform.Matches...)
 	complete(cmd, "represent", transform.Represents...)
 	complete(cmd, "refit", transform.Refits...)

@@ -1,0 +1,89 @@
+package transform
+
+import (
+	"github.com/onnx-zip/onnx-zip/onnx"
+	"github.com/onnx-zip/onnx-zip/onnx/cost"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/space"
+)
+
+// trunkRatio is how much wider, for their own width, spaces of the trunk become than those behind it: they hold the features of
+// all models (docs/matching.md).
+var trunkRatio = 1.0
+
+// planWidths finds widths of the trunk and of all models behind it at which the merged model needs at most o.Budget times the
+// FLOPs of one source. Errors are Prepared.planWidths'.
+func (n *narrowing) planWidths(o Settings, rename map[string]string) (map[*space.Space]int, error) {
+	p := n.from
+	limit, err := p.flopsLimit(o.Budget)
+	if err != nil {
+		return nil, err
+	}
+	w := p.newPlanner(func(widths map[*space.Space]int) (bool, error) {
+		flops, err := n.flopsAt(widths, rename)
+		return flops <= limit, err
+	})
+	w.add(p, n.trunk, o, anyWidth, trunkRatio)
+	for _, a := range n.alone {
+		w.add(a.p, a.t, o, a.freeIn, 1)
+	}
+	widths, err := w.plan()
+	if widths == nil && err == nil {
+		return nil, errTooSmall(o.Budget)
+	}
+	return widths, err
+}
+
+// flopsAt counts the FLOPs of a merged model of those widths. A node behind the cut does what it does with a narrower trunk, less
+// what its model saves by being narrower: products of features in and out.
+func (n *narrowing) flopsAt(widths map[*space.Space]int, rename map[string]string) (float64, error) {
+	m, err := merge.Build(n.from.Sources, n.trunk, n.from.anyone(keepWidths(n.trunk, widths)), merge.Options{Rename: rename, Ones: true})
+	if err != nil {
+		return 0, err
+	}
+	merged, err := flopsByValue(m.Model)
+	if err != nil {
+		return 0, err
+	}
+	total := 0.0
+	for _, f := range merged {
+		total += f
+	}
+	for i, a := range n.alone {
+		own, err := flopsByValue(a.p.Sources.Models[0].Model)
+		if err != nil {
+			return 0, err
+		}
+		narrow, err := a.build(a.any(widths), true)
+		if err != nil {
+			return 0, err
+		}
+		left, err := flopsByValue(narrow.Model)
+		if err != nil {
+			return 0, err
+		}
+		for value, f := range own {
+			name, inHead := m.Values[i][value]
+			if !inHead || f == 0 {
+				continue
+			}
+			total -= merged[name] * (1 - left[value]/f)
+		}
+	}
+	return total, nil
+}
+
+// flopsByValue counts the FLOPs of nodes, by the first value that each makes.
+func flopsByValue(m *onnx.Model) (map[string]float64, error) {
+	c, err := cost.AtBatch(m, 1)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]float64{}
+	for _, n := range m.Graph().GetNode() {
+		if node, ok := c.Node(n); ok {
+			out[n.GetOutput()[0]] = float64(node.FLOPs)
+		}
+	}
+	return out, nil
+}

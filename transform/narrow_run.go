@@ -1,0 +1,48 @@
+package transform
+
+import (
+	"context"
+
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+)
+
+// narrowHeads plans the widths of trunk and heads, chooses what each model keeps behind the trunk, and goes on with the models
+// that have only that.
+func (r *run) narrowHeads(ctx context.Context) error {
+	if r.src == nil || r.src.Samples() == 0 {
+		return fault.New(fault.Data, "no_data", "what explains a feature is seen on data only: calibration data is needed").
+			WithHint("give unlabelled inputs with --data FILE.npz")
+	}
+	return r.narrowBy(func(n *narrowing, a *alone) (merge.Assignments, error) {
+		stats, err := r.o.Shared.measure(ctx, r.e, tapper{a.p.Sources, a.t, a.side}, r.o.measured(r.src), false, true, r.o.capture())
+		if err != nil {
+			return nil, err
+		}
+		stats.Products = r.products
+		return a.choose(stats, r.o.Settings, r.widths)
+	})
+}
+
+// foreseeNarrow does the same without data, whichever features are kept: to tell what a merge needs.
+func (r *run) foreseeNarrow() error {
+	return r.narrowBy(func(_ *narrowing, a *alone) (merge.Assignments, error) { return a.any(r.widths), nil })
+}
+
+// narrowBy narrows the models to the features that choose keeps.
+func (r *run) narrowBy(choose func(*narrowing, *alone) (merge.Assignments, error)) error {
+	n, err := r.p.narrow(r.trunk)
+	if err != nil {
+		return err
+	}
+	if r.widths, err = n.planWidths(r.o.Settings, r.o.Rename); err != nil {
+		return err
+	}
+	for _, a := range n.alone {
+		if a.as, err = choose(n, a); err != nil {
+			return err
+		}
+	}
+	r.p, r.trunk, r.widths, err = n.apply(r.o, r.widths)
+	return err
+}
