@@ -16,6 +16,7 @@ type planner struct {
 	start  map[*space.Space]int // the widths of all spaces before anything is planned
 	spaces []*space.Space       // those whose widths are planned
 	of     map[*space.Space]planned
+	tied   map[*space.Space][]*space.Space // to a planned space: others that take its width
 	models int
 }
 
@@ -28,7 +29,7 @@ type planned struct {
 }
 
 func (p *Prepared) newPlanner(fits func(map[*space.Space]int) (bool, error)) *planner {
-	return &planner{fits: fits, start: map[*space.Space]int{}, of: map[*space.Space]planned{}, models: len(p.Sources.Models)}
+	return &planner{fits: fits, start: map[*space.Space]int{}, of: map[*space.Space]planned{}, tied: map[*space.Space][]*space.Space{}, models: len(p.Sources.Models)}
 }
 
 // add plans those spaces of a trunk that are free, ratio times as wide as others for their own widths.
@@ -57,6 +58,21 @@ const streamLean = 1.6
 // more than the FLOPs save (docs/matching.md). So widths become multiples of four, from wideChannels on of eight. Spaces of fewer
 // than leastChannels have few widths to choose from as it is.
 const leastChannels, wideChannels = 16, 64
+
+// tie gives the spaces of another model the widths of the first model's that are planned.
+func (w *planner) tie(first, others []*space.Space) {
+	for k, sp := range first {
+		w.tied[sp] = append(w.tied[sp], others[k])
+	}
+}
+
+// set gives a space, and those that are tied to it, a width.
+func (w *planner) set(widths map[*space.Space]int, sp *space.Space, width int) {
+	widths[sp] = width
+	for _, other := range w.tied[sp] {
+		widths[other] = width
+	}
+}
 
 // unitOf is what a space's width is a multiple of where it is about n.
 func (w *planner) unitOf(sp *space.Space, n float64) int {
@@ -154,7 +170,7 @@ func (w *planner) scaled(factor float64) map[*space.Space]int {
 	for _, sp := range w.spaces {
 		n := factor * w.of[sp].own
 		unit := float64(w.unitOf(sp, n))
-		out[sp] = min(int(max(math.Round(n/unit), 1)*unit), w.of[sp].most)
+		w.set(out, sp, min(int(max(math.Round(n/unit), 1)*unit), w.of[sp].most))
 	}
 	return out
 }

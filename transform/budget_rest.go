@@ -31,13 +31,14 @@ func (w *planner) spendRest(widths map[*space.Space]int) error {
 		}
 		before := widths[sp]
 		unit := w.unitOf(sp, float64(before))
-		widths[sp] = min(before+max(w.of[sp].dim/restSteps/unit, 1)*unit, room[sp])
+		w.set(widths, sp, min(before+max(w.of[sp].dim/restSteps/unit, 1)*unit, room[sp]))
 		ok, err := w.fits(widths)
 		if err != nil {
 			return err
 		}
 		if !ok {
-			room[sp], widths[sp] = before, before
+			room[sp] = before
+			w.set(widths, sp, before)
 		}
 	}
 }

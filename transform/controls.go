@@ -25,8 +25,8 @@ type Control struct {
 }
 
 // controls makes those controls that are no dearer than the merge and another thing than it: one source's trunk as
-// it is, the other heads refitted to it; and random features of every source. The statistics and what the sources
-// make are those of the merge.
+// it is, the other heads refitted to it; random features of every source; and the sources side by side, each shrunk. The statistics
+// and what the sources make are those of the merge.
 func (r *run) controls(ctx context.Context, res *Result) error {
 	_, held := splitSource(r.src, HeldOut)
 	if held.Samples() == 0 {
@@ -44,6 +44,9 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 		{Name: "graft", Why: base + "'s trunk as it is, all heads refitted"},
 		{Name: "halves", Why: "random features of every source, none averaged"},
 	} {
+		if len(r.trunk.Groups) == 0 {
+			break // there is no trunk to be made in another way
+		}
 		s, err := Preset(c.Name)
 		if err != nil {
 			return err
@@ -56,7 +59,7 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 		if err != nil {
 			return err
 		}
-		if r.uneven() && flops > merged.FLOPs { // where all models have the same widths, the settings say (pointless)
+		if (r.uneven() || r.o.Narrow) && flops > merged.FLOPs { // where all models have the same widths, the settings say (pointless)
 			continue
 		}
 		c.FLOPs, c.Model = flops, m.Model
@@ -74,8 +77,46 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 		}
 		res.Report.Controls = append(res.Report.Controls, c)
 	}
-	return nil
+	c, err := r.shrunk(ctx, res, merged.FLOPs)
+	if c.Model != nil {
+		res.Report.Controls = append(res.Report.Controls, c)
+	}
+	return err
 }
+
+// shrunk puts the models side by side, each shrunk by itself until they need as many FLOPs together as the merge. Its model is
+// nil where the merge is that, or none of the models' widths comes down to so few.
+func (r *run) shrunk(ctx context.Context, res *Result, flops int64) (Control, error) {
+	c := Control{Name: ControlShrunk, Why: "every source by itself, shrunk: at the same FLOPs together, nothing shared", FLOPs: flops}
+	p := r.p.whole().base()
+	one, err := p.flopsLimit(1)
+	if err != nil || len(r.p.Sources.Models) < 2 || r.o.Match == "none" || res.Exact {
+		return c, err
+	}
+	s, err := Preset("ensemble")
+	if err != nil {
+		return c, err
+	}
+	s.Refit, s.Narrow, s.Seed, s.Budget = "ls", true, r.o.Seed, float64(flops)/one
+	o := r.o
+	o.Settings, o.Until, o.Joint, o.Controls, o.Progress = s, "", "", false, nil
+	other := &run{p: p, e: r.e, src: r.src, o: o, clock: map[string]float64{}, products: r.products}
+	defer other.close()
+	made, err := other.merge(ctx)
+	switch {
+	case err != nil && (fault.As(err).Kind == fault.Unsupported || fault.As(err).Kind == fault.Usage):
+		return c, nil
+	case err != nil:
+		return c, err
+	case made.Report.Refit == nil || made.Report.Refit.Chosen != "ls":
+		return c, nil
+	}
+	c.FLOPs, c.Model, c.HeldOut = made.Report.Cost.FLOPs, made.Model, made.Report.HeldOut
+	return c, nil
+}
+
+// ControlShrunk names the control that shares nothing: --method ensemble with a budget.
+const ControlShrunk = "shrunk"
 
 // pointless is true of a control that is the merge itself, or a source, or dearer than the merge.
 func (r *run) pointless(s Settings) bool {

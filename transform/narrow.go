@@ -177,7 +177,7 @@ func (n *narrowing) apply(o Options, widths map[*space.Space]int) (*Prepared, *m
 		sources = append(sources, src)
 	}
 	var err error
-	if p.Sources, err = merge.NewSources(sources, p.pairing); err != nil {
+	if p.Sources, err = n.from.Sources.Narrowed(sources, p.pairing); err != nil {
 		return nil, nil, nil, err
 	}
 	t, err := p.cut(o)

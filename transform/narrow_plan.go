@@ -1,6 +1,8 @@
 package transform
 
 import (
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
@@ -24,14 +26,25 @@ func (n *narrowing) planWidths(o Settings, rename map[string]string) (map[*space
 		return flops <= limit, err
 	})
 	w.add(p, n.trunk, o, anyWidth, trunkRatio)
-	for _, a := range n.alone {
-		w.add(a.p, a.t, o, a.freeIn, 1)
+	first := n.alone[0]
+	w.add(first.p, first.t, o, first.freeIn, 1)
+	for _, a := range n.alone[1:] {
+		if sameSpaces(first.free, a.free) {
+			w.tie(first.free, a.free) // models of one kind are narrowed alike
+		} else {
+			w.add(a.p, a.t, o, a.freeIn, 1)
+		}
 	}
 	widths, err := w.plan()
 	if widths == nil && err == nil {
 		return nil, errTooSmall(o.Budget)
 	}
 	return widths, err
+}
+
+// sameSpaces reports whether two models have as many features in each of these spaces.
+func sameSpaces(a, b []*space.Space) bool {
+	return slices.EqualFunc(a, b, func(x, y *space.Space) bool { return x.Dim == y.Dim })
 }
 
 // flopsAt counts the FLOPs of a merged model of those widths. A node behind the cut does what it does with a narrower trunk, less

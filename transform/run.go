@@ -76,12 +76,12 @@ func (p *Prepared) trunk(o Options) (*Prepared, *merge.Trunk, error) {
 	return p, t, err
 }
 
-// cut is the trunk of p's models.
+// cut is the trunk of p's models. A cut that is named by its share is that of models as they are.
 func (p *Prepared) cut(o Options) (*merge.Trunk, error) {
 	if o.Match == "none" {
 		return merge.FindTrunk(p.Sources, merge.Cut{None: true})
 	}
-	cut, err := p.ParseUntil(o.Until)
+	cut, err := p.whole().ParseUntil(o.Until)
 	if err != nil {
 		return nil, err
 	}
@@ -119,11 +119,16 @@ func (p *Prepared) Merge(ctx context.Context, e calibrate.Engine, src calibrate.
 	r := &run{p: p, e: e, src: src, o: o, clock: map[string]float64{}, products: calibrate.NewProducts(ctx, e)}
 	defer func() {
 		r.products.Close()
-		if r.sources != nil {
-			r.sources.Close()
-		}
+		r.close()
 	}()
 	return r.merge(ctx)
+}
+
+// close frees what the run keeps of its sources.
+func (r *run) close() {
+	if r.sources != nil {
+		r.sources.Close()
+	}
 }
 
 // run is one Merge.

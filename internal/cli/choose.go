@@ -30,6 +30,8 @@ const (
 // choosing is the search for a cut, a budget or both.
 type choosing struct {
 	until, budget bool // which of them is chosen
+	above         bool // neither was asked for: how much to share is chosen, since the budget pays for more than one model
+	narrow        bool // behind cuts, models are narrowed
 	mode          string
 	lines         [][]sweep.Candidate // each from cheap to dear
 	yard          yardstick           // the first half of the test data
@@ -82,9 +84,12 @@ func (f *mergeFlags) fixedCut() string {
 }
 
 // choosing reads what is to be chosen; nil where nothing is.
-func (f *mergeFlags) choosing(s transform.Settings) (*choosing, error) {
+func (f *mergeFlags) choosing(s transform.Settings, models int, changed func(flag string) bool) (*choosing, error) {
 	c := &choosing{until: f.until == auto, budget: f.budget == auto, mode: chooseCheapest, models: map[sweep.Spot]*onnx.Model{}}
+	c.narrow = models > 1 && s.Refit == "ls" && s.AnyWidth() && (!changed("narrow") || f.narrow == narrowAll) && f.budget != ""
 	switch {
+	case c.narrow && f.until == "" && s.Budget > 1 && !changed("narrow"):
+		c.above, c.mode = true, chooseNearest
 	case f.minimize != "flops" && f.minimize != "latency":
 		return nil, usage("bad_flag", "there is no --minimize %q", f.minimize).WithHint("choose flops or latency")
 	case !c.until && !c.budget && f.minimize != "flops":
@@ -145,8 +150,9 @@ func (m *merging) optionsOf(c sweep.Candidate) transform.Options {
 	return o
 }
 
-// moreCuts is the number of cuts that a search looks at beside sharing all that can be shared.
-const moreCuts = 4
+// moreCuts is the number of cuts that a search looks at beside sharing all that can be shared, aboveCuts that of which the
+// first is looked at where no cut was asked for.
+const moreCuts, aboveCuts = 4, 3
 
 // list lists the candidates.
 func (c *choosing) list(m *merging) error {
@@ -159,8 +165,13 @@ func (c *choosing) list(m *merging) error {
 		budgets = sweep.Budgets(len(m.files))
 	}
 	candidate := func(cut sweep.Cut, budget float64) sweep.Candidate {
+		if cut.FLOPs == 0 && c.narrow {
+			one := sweep.Shrunk(budget, m.o.Seed)
+			one.Kind = sweep.KindCandidate
+			return one
+		}
 		s := m.o.Settings
-		s.Budget = budget
+		s.Budget, s.Narrow = budget, c.narrow && cut.Until != ""
 		return sweep.Candidate{Kind: sweep.KindCandidate, Method: s.Method, Settings: s, Cut: cut}
 	}
 	if !c.budget { // what is shared most is cheapest
@@ -187,7 +198,7 @@ func (c *choosing) cuts(m *merging) ([]sweep.Cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !c.until {
+	if !c.until && !c.above {
 		label := "all"
 		if m.o.Until != "" {
 			label = fmt.Sprintf("%s (%.0f %%)", m.o.Until, 100*shares.FLOPs)
@@ -199,10 +210,19 @@ func (c *choosing) cuts(m *merging) ([]sweep.Cut, error) {
 		return nil, err
 	}
 	n := moreCuts
-	if !c.budget {
+	switch {
+	case c.above:
+		n = aboveCuts
+	case !c.budget && !c.narrow:
 		n = len(valid)
 	}
 	cuts := sweep.ChooseCuts(valid, shares.FLOPs, n)
+	if c.above && len(cuts) > 2 {
+		cuts = append(cuts[:1], cuts[len(cuts)-1])
+	}
+	if c.narrow {
+		cuts = append(cuts, sweep.Cut{Label: "nothing"})
+	}
 	slices.SortStableFunc(cuts, func(a, b sweep.Cut) int { return int(math.Copysign(1, b.FLOPs-a.FLOPs)) })
 	if limit := m.f.gates.minShared; limit != nil {
 		cuts = slices.DeleteFunc(cuts, func(cut sweep.Cut) bool { return 100*cut.FLOPs < *limit })

@@ -170,6 +170,9 @@ func (c *choosing) nearestCut(ctx context.Context, m *merging) error {
 				c.add(m, t, t.Failed.Message)
 				continue
 			}
+			if len(t.HeldOut) == 0 && c.above {
+				return c.take(m, &t) // what shares most: nothing can tell better
+			}
 			if len(t.HeldOut) == 0 {
 				return fault.New(fault.Data, "few_samples", "no calibration samples are left to choose a cut by").
 					WithHint("give at least %d with --data", 2*transform.HeldOut)

@@ -146,6 +146,12 @@ func (c controlRow) figures(merge transform.Judgement) string {
 	return text
 }
 
+// command is how the control that shares nothing is made.
+func (c controlRow) command(r *mergeResult) string {
+	cost, n := r.Report.Cost, len(r.Report.Heads)
+	return fmt.Sprintf("--method ensemble --budget %.2fx", float64(n)*float64(c.FLOPs)/float64(cost.EnsembleFLOPs))
+}
+
 // controlTable shows the merge beside its controls.
 func (m *merging) controlTable() *table {
 	t := &table{left: map[int]bool{1: true}}

@@ -100,13 +100,13 @@ func (m *merging) checkFlags(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if m.choice, err = f.choosing(s); err != nil {
-		return err
-	}
 	if f.budget != "" && f.budget != auto {
 		if s.Budget, err = transform.ParseBudget(f.budget); err != nil {
 			return err
 		}
+	}
+	if m.choice, err = f.choosing(s, len(m.files), cmd.Flags().Changed); err != nil {
+		return err
 	}
 	if err := f.narrowed(&s, cmd.Flags().Changed); err != nil {
 		return err

@@ -129,7 +129,7 @@ func (w *sweeping) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g := sweep.Grid{Cuts: cuts, Budgets: w.s.budgetList, Methods: w.s.methods, Seed: w.f.seed, Base: heads[0]}
+	g := sweep.Grid{Cuts: cuts, Budgets: w.s.budgetList, Methods: w.s.methods, Seed: w.f.seed, Base: heads[0], Models: float64(len(w.p.Sources.Models))}
 	if w.candidates, err = g.Candidates(); err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package cli
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/onnx-zip/onnx-zip/transform"
+)
 
 // The limits of the verdict, as the help of merge says.
 const (
@@ -17,6 +21,12 @@ func verdict(r *mergeResult) (verdict, reason string) {
 		return verdict, reason
 	}
 	for _, c := range r.Controls {
+		if c.Name == transform.ControlShrunk {
+			if c.Standing == controlBetter {
+				reason += fmt.Sprintf("; at the same FLOPs %s comes nearer to the sources (%s), and shares nothing: time both", c.command(r), c.figures(r.Report.HeldOut))
+			}
+			continue
+		}
 		switch c.Standing {
 		case controlBetter:
 			return "not_worth_it", fmt.Sprintf("--method %s does better: %s", c.Name, c.figures(r.Report.HeldOut))

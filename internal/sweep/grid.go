@@ -42,9 +42,6 @@ type Candidate struct {
 // Name tells a candidate from the others of its sweep.
 func (c Candidate) Name() string {
 	name := c.Method
-	if c.Method == Ensemble {
-		return name
-	}
 	if c.Settings.Budget > 0 {
 		name += fmt.Sprintf(" %gx", c.Settings.Budget)
 	}
@@ -54,13 +51,24 @@ func (c Candidate) Name() string {
 	return name
 }
 
+// Shrunk is the ensemble of models that are shrunk, each by itself, until they need a budget's FLOPs together.
+func Shrunk(budget float64, seed uint64) Candidate {
+	s, err := transform.Preset(Ensemble)
+	if err != nil {
+		panic(err) // it is a preset
+	}
+	s.Refit, s.Narrow, s.Budget, s.Seed = "ls", true, budget, seed
+	return Candidate{Kind: KindControl, Method: Ensemble, Settings: s, Cut: Cut{Label: "nothing"}}
+}
+
 // Grid is what a sweep crosses.
 type Grid struct {
 	Cuts    []Cut
 	Budgets []float64 // FLOPs relative to one source; 0: every space keeps its width
 	Methods []string
 	Seed    uint64
-	Base    string // head whose trunk the control "graft" keeps
+	Models  float64 // how many there are: budgets of as many sources are the ensemble's
+	Base    string  // head whose trunk the control "graft" keeps
 }
 
 // Candidates lists the grid's merges, the ensemble and the controls first. Methods that join one feature of each model
@@ -84,6 +92,11 @@ func (g Grid) Candidates() ([]Candidate, error) {
 	}
 	if err := add(KindEnsemble, Ensemble, Cut{}, 0); err != nil {
 		return nil, err
+	}
+	for _, b := range g.Budgets {
+		if b > 0 && b < g.Models {
+			out = append(out, Shrunk(b, g.Seed))
+		}
 	}
 	for _, method := range append(slices.Clone(Controls), g.Methods...) {
 		if method == Ensemble {

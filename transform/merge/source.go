@@ -52,6 +52,12 @@ func NewSources(models []*Source, o pair.Options) (*Sources, error) {
 	return s, nil
 }
 
+// Narrowed pairs and analyses models that differ from s only in how many features they have behind a trunk of s.
+func (s *Sources) Narrowed(models []*Source, o pair.Options) (*Sources, error) {
+	o.AnyWidth = s.Pairing.AnyWidth()
+	return newSources(models, o)
+}
+
 // sharable is the number of nodes that the largest trunk of the models holds.
 func (s *Sources) sharable() int {
 	t, err := FindTrunk(s, Cut{})
