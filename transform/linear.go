@@ -229,7 +229,7 @@ func (f *linearFinder) members(value string, axis int) ([]refit.Member, bool) {
 		if axis >= len(dims) || dims[axis].Size < 0 {
 			return nil, false
 		}
-		m := refit.Member{Value: f.side.Values[src.model][src.name]}
+		m := refit.Member{Value: f.side.Values[src.model][f.p.narrowed.own(src.model, src.name)]}
 		ok := true
 		m.To, m.Coef, ok = f.p.narrowed.member(src.model, src.name, axis, int(dims[axis].Size))
 		return []refit.Member{m}, ok

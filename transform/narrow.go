@@ -29,8 +29,9 @@ type alone struct {
 	side *merge.Merged
 	free []*space.Space    // that lie behind the cut and may have any width
 	as   merge.Assignments // once features are chosen
-	// names are the values of the narrowed model behind the trunk of alone, which merging it alone renames, by their own names.
-	names map[string]string
+	// again has values that the narrowed model computes a second time, to hand them out as they are: they have other names then
+	// than in the model itself, which are given here.
+	again map[string]string
 }
 
 // narrow finds what can be narrowed behind the end of a trunk. Errors: fault.Unsupported where models keep what they do to
@@ -66,12 +67,15 @@ func (p *Prepared) alone(t *merge.Trunk, side *merge.Merged, i int) (a *alone, e
 	if a.t, err = merge.FindTrunk(a.p.Sources, merge.Cut{Distinct: true}); err != nil {
 		return nil, err
 	}
-	shared := map[*space.Space]bool{} // the trunk makes their features
+	shared := map[*space.Space]bool{} // the trunk makes their features, or a recurrence has them
 	for _, n := range src.Index.Order {
-		if !t.Has(p.Sources, n) {
+		touched := n.GetOutput()
+		if n.GetOpType() == "LSTM" || n.GetOpType() == "GRU" || n.GetOpType() == "RNN" {
+			touched = slices.Concat(n.GetInput(), n.GetOutput()) // their adapters fit them to all that they read
+		} else if !t.Has(p.Sources, n) {
 			continue
 		}
-		for _, v := range n.GetOutput() {
+		for _, v := range touched {
 			for _, layout := range a.t.Analysis.Layouts(0, v) {
 				for _, seg := range layout {
 					shared[seg.Space] = true
@@ -85,7 +89,25 @@ func (p *Prepared) alone(t *merge.Trunk, side *merge.Merged, i int) (a *alone, e
 			a.free = append(a.free, sp)
 		}
 	}
-	return a, nil
+	return a, a.keepFixed()
+}
+
+// keepFixed leaves out spaces that the graph does not let change: some node counts on their width.
+func (a *alone) keepFixed() error {
+	halved := func(spaces ...*space.Space) error {
+		widths := map[*space.Space]int{}
+		for _, sp := range spaces {
+			widths[sp] = (sp.Dim + 1) / 2
+		}
+		_, err := merge.Build(a.p.Sources, a.t, a.any(widths), merge.Options{Rename: a.p.ownNames(nil), Ones: true})
+		return err
+	}
+	err := halved(a.free...)
+	if err == nil || fault.As(err).Kind != fault.Unsupported {
+		return err
+	}
+	a.free = slices.DeleteFunc(a.free, func(sp *space.Space) bool { return halved(sp) != nil })
+	return halved(a.free...)
 }
 
 // any are assignments of those widths, whichever features are kept: enough to count with.
@@ -137,11 +159,28 @@ func (a *alone) build(as merge.Assignments, ones bool) (*merge.Merged, error) {
 	for _, t := range g.GetInitializer() {
 		taken[t.GetName()] = true
 	}
-	for own, name := range m.Values[0] {
-		if own != name && src.Index.Output(own) == nil {
-			onnx.RenameValue(g, name, own)
-			m.Values[0][own] = own
+	made := map[string]bool{}
+	for _, n := range g.GetNode() {
+		taken["node "+n.GetName()] = true
+		for _, v := range n.GetOutput() {
+			made[v] = true
 		}
+	}
+	a.again = map[string]string{}
+	for _, own := range slices.Sorted(maps.Keys(m.Values[0])) {
+		name := m.Values[0][own]
+		if own == name || src.Index.Output(own) != nil {
+			continue
+		}
+		if made[own] { // what the model reads on; this is computed again to be handed out
+			a.again[name] = own
+			continue
+		}
+		onnx.RenameValue(g, name, own)
+		if src.Index.Output(name) != nil { // merging alone hands it out directly
+			g.Node = append(g.Node, onnx.NewNode("Identity", name, []string{own}, []string{name}))
+		}
+		m.Values[0][own] = own
 	}
 	for _, t := range g.GetInitializer() {
 		own, scoped := strings.CutPrefix(t.GetName(), src.Head+"/")
@@ -151,7 +190,7 @@ func (a *alone) build(as merge.Assignments, ones bool) (*merge.Merged, error) {
 		}
 	}
 	for _, n := range g.GetNode() {
-		if own, scoped := strings.CutPrefix(n.GetName(), src.Head+"/"); scoped {
+		if own, scoped := strings.CutPrefix(n.GetName(), src.Head+"/"); scoped && !taken["node "+own] {
 			n.Name = &own
 		}
 	}
@@ -180,6 +219,7 @@ func (n *narrowing) apply(o Options, widths map[*space.Space]int) (*Prepared, *m
 	if p.Sources, err = n.from.Sources.Narrowed(sources, p.pairing); err != nil {
 		return nil, nil, nil, err
 	}
+	p.Sources, p.joined = p.Sources.Base(), nil
 	t, err := p.cut(o)
 	if err != nil {
 		return nil, nil, nil, err
@@ -206,6 +246,9 @@ func (n *narrowing) member(model int, value string, axis, size int) (to []int, c
 		return itself(size)
 	}
 	a := n.alone[model]
+	if a.again[value] != "" {
+		return itself(size)
+	}
 	if layouts := a.t.Analysis.Layouts(0, value); axis < len(layouts) && !layouts[axis].Aligned() {
 		if !onlyFeatures(layouts, axis) {
 			return nil, nil, false
@@ -224,6 +267,14 @@ func itself(size int) (to []int, coef []float64, ok bool) {
 	return to, coef, true
 }
 
+// own is the name that a value of a narrowed model has in the model itself.
+func (n *narrowing) own(model int, value string) string {
+	if n != nil && n.alone[model].again[value] != "" {
+		return n.alone[model].again[value]
+	}
+	return value
+}
+
 // report has the widths of the spaces that may be narrowed, by model; nil of nil.
 func (n *narrowing) report() []NarrowReport {
 	if n == nil {
@@ -231,7 +282,7 @@ func (n *narrowing) report() []NarrowReport {
 	}
 	var out []NarrowReport
 	for _, a := range n.alone {
-		r := NarrowReport{Head: a.p.Sources.Models[0].Head}
+		r := NarrowReport{Head: a.p.Sources.Models[0].Head, Spaces: []NarrowedSpace{}}
 		for _, sp := range a.free {
 			r.Spaces = append(r.Spaces, NarrowedSpace{Name: sp.Name, Dim: sp.Dim, Width: a.as[sp].Width})
 		}

@@ -82,6 +82,9 @@ func (n *narrowing) flopsAt(widths map[*space.Space]int, rename map[string]strin
 			}
 			total -= merged[name] * (1 - left[value]/f)
 		}
+		for value := range a.again { // computed twice from now on
+			total += left[value]
+		}
 	}
 	return total, nil
 }
