@@ -174,11 +174,11 @@ func TestShrink(t *testing.T) {
 	}
 }
 
-// TestControls: both controls are made and judged, and a graft keeps its base exactly.
+// TestControls: all controls are made and judged, and a graft keeps its base exactly.
 func TestControls(t *testing.T) {
 	p, src := pairOf(t, "mlp", "a", "b")
 	res := mergeAll(t, p, src, transform.Options{Settings: preset(t, "best"), Controls: true})
-	if len(res.Report.Controls) != 2 {
+	if len(res.Report.Controls) != 3 {
 		t.Fatalf("%d controls", len(res.Report.Controls))
 	}
 	for _, c := range res.Report.Controls {
@@ -194,11 +194,11 @@ func TestControls(t *testing.T) {
 	}
 }
 
-// TestControlsOfBudgets: at other widths only random features are no dearer than the merge; above one source's size
-// its trunk is a control again.
+// TestControlsOfBudgets: at other widths only random features and shrunk models are no dearer than the merge; above one source's
+// size its trunk is a control again.
 func TestControlsOfBudgets(t *testing.T) {
 	p, src := pairOf(t, "mlp", "a", "b")
-	for budget, want := range map[float64][]string{0.5: {"halves"}, 1.5: {"graft", "halves"}} {
+	for budget, want := range map[float64][]string{0.5: {"halves", "shrunk"}, 1.5: {"graft", "halves", "shrunk"}} {
 		s := preset(t, "best")
 		s.Budget = budget
 		res := mergeAll(t, p, src, transform.Options{Settings: s, Controls: true})

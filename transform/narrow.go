@@ -3,10 +3,8 @@ package transform
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
-	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/pair"
@@ -154,46 +152,11 @@ func (a *alone) build(as merge.Assignments, ones bool) (*merge.Merged, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, g := a.p.Sources.Models[0], m.Model.Graph()
-	taken := map[string]bool{}
-	for _, t := range g.GetInitializer() {
-		taken[t.GetName()] = true
-	}
-	made := map[string]bool{}
-	for _, n := range g.GetNode() {
-		taken["node "+n.GetName()] = true
-		for _, v := range n.GetOutput() {
-			made[v] = true
-		}
-	}
-	a.again = map[string]string{}
-	for _, own := range slices.Sorted(maps.Keys(m.Values[0])) {
-		name := m.Values[0][own]
-		if own == name || src.Index.Output(own) != nil {
-			continue
-		}
-		if made[own] { // what the model reads on; this is computed again to be handed out
-			a.again[name] = own
-			continue
-		}
-		onnx.RenameValue(g, name, own)
-		if src.Index.Output(name) != nil { // merging alone hands it out directly
-			g.Node = append(g.Node, onnx.NewNode("Identity", name, []string{own}, []string{name}))
-		}
-		m.Values[0][own] = own
-	}
-	for _, t := range g.GetInitializer() {
-		own, scoped := strings.CutPrefix(t.GetName(), src.Head+"/")
-		if scoped && src.Index.Initializer(own) != nil && !taken[own] {
-			onnx.RenameValue(g, t.GetName(), own)
-			t.Name = &own
-		}
-	}
-	for _, n := range g.GetNode() {
-		if own, scoped := strings.CutPrefix(n.GetName(), src.Head+"/"); scoped && !taken["node "+own] {
-			n.Name = &own
-		}
-	}
+	n := namesBack{src: a.p.Sources.Models[0], g: m.Model.Graph(), taken: map[string]bool{}, to: map[string]string{}}
+	n.findTaken()
+	a.again = n.values(m)
+	n.parameters()
+	n.nodes()
 	return m, nil
 }
 

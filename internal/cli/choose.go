@@ -88,7 +88,7 @@ func (f *mergeFlags) choosing(s transform.Settings, models int, changed func(fla
 	c := &choosing{until: f.until == auto, budget: f.budget == auto, mode: chooseCheapest, models: map[sweep.Spot]*onnx.Model{}}
 	c.narrow = models > 1 && s.Refit == "ls" && s.AnyWidth() && (!changed("narrow") || f.narrow == narrowAll) && f.budget != ""
 	switch {
-	case c.narrow && f.until == "" && s.Budget > 1 && !changed("narrow"):
+	case c.narrow && f.until == "" && s.Budget > 1 && !changed("narrow") && (s.Match == "subset" || s.Match == transform.MatchAuto):
 		c.above, c.mode = true, chooseNearest
 	case f.minimize != "flops" && f.minimize != "latency":
 		return nil, usage("bad_flag", "there is no --minimize %q", f.minimize).WithHint("choose flops or latency")

@@ -16,6 +16,8 @@ type variant struct {
 	choice   bool
 	settings transform.Settings
 	until    string
+	// chosen: the program chooses how much is shared.
+	chosen bool
 }
 
 // The tables.
@@ -62,6 +64,8 @@ func budget(x float64) func(*transform.Settings) {
 	return func(s *transform.Settings) { s.Budget = x }
 }
 
+func narrow(s *transform.Settings) { s.Narrow = true }
+
 // variants are all rows, in the order of the tables.
 func variants() []variant {
 	out := []variant{
@@ -80,9 +84,16 @@ func variants() []variant {
 		out = append(out, variant{name: rowDefault + " up to " + share, group: groupCuts, settings: preset(transform.DefaultMethod), until: share})
 	}
 	for _, x := range []float64{0.25, 0.5, 0.75, 1, 1.25, 1.5} {
-		out = append(out,
-			variant{name: fmt.Sprintf("%s, %gx", rowDefault, x), group: groupBudgets, settings: preset(transform.DefaultMethod, budget(x))},
-			variant{name: fmt.Sprintf("random halves, %gx", x), group: groupBudgets, settings: preset("halves", budget(x))})
+		all := variant{name: fmt.Sprintf("%s, %gx", rowDefault, x), group: groupBudgets, settings: preset(transform.DefaultMethod, budget(x))}
+		if x > 1 {
+			chosen := all
+			chosen.chosen = true
+			all.name = fmt.Sprintf("all shared, %gx", x)
+			out = append(out, chosen)
+		}
+		out = append(out, all,
+			variant{name: fmt.Sprintf("random halves, %gx", x), group: groupBudgets, settings: preset("halves", budget(x))},
+			variant{name: fmt.Sprintf("nothing shared, each shrunk, %gx", x), group: groupBudgets, settings: preset(rowEnsemble, budget(x), refit("ls"), narrow)})
 	}
 	return append(out, candidates()...)
 }
@@ -141,6 +152,9 @@ func (v variant) key() string {
 	s := v.settings
 	s.Method = ""
 	text, _ := json.Marshal(s) // numbers and strings
+	if v.chosen {
+		text = append(text, " chosen"...)
+	}
 	return string(text) + v.until
 }
 
@@ -156,7 +170,8 @@ func (v variant) args() []string {
 	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 	add("--match", s.Match, s.Match != base.Match)
 	add("--represent", s.Represent, s.Represent != base.Represent)
-	add("--refit", s.Refit, s.Refit != base.Refit)
+	add("--refit", s.Refit, s.Refit != base.Refit && !s.Narrow)
+	add("--narrow", "trunk", s.Budget > 1 && !s.Narrow && !v.chosen)
 	add("--alpha", number(s.Alpha), s.Alpha != base.Alpha)
 	add("--beta", number(s.Beta), s.Beta != base.Beta)
 	add("--budget", number(s.Budget)+"x", s.Budget != 0)
