@@ -190,7 +190,9 @@ func (p *Prepared) SharedLine(t *merge.Trunk) (string, error) {
 	} else if nodes > 0 {
 		line += fmt.Sprintf("; each head computes %d of these nodes (%s %% of FLOPs) again, for outputs on the way", nodes, percent(share))
 	}
-	if len(t.Ends) > 0 {
+	if len(t.Ends) > 0 && t.Ends[0].Node == "" {
+		line += "; " + t.Ends[0].Why
+	} else if len(t.Ends) > 0 {
 		line += fmt.Sprintf("; ends at %s because %s", t.Ends[0].Node, t.Ends[0].Why)
 	}
 	return line, nil

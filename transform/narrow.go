@@ -260,6 +260,14 @@ type NarrowReport struct {
 	Spaces []NarrowedSpace `json:"spaces"`
 }
 
+// Features counts, over all spaces, the features that are kept, and those that there were.
+func (r NarrowReport) Features() (kept, of int) {
+	for _, sp := range r.Spaces {
+		kept, of = kept+sp.Width, of+sp.Dim
+	}
+	return kept, of
+}
+
 // NarrowedSpace is a space of one model: of its features so many are kept.
 type NarrowedSpace struct {
 	Name  string `json:"name"`

@@ -337,7 +337,9 @@ func (r *run) finish(res *Result) error {
 	if err != nil {
 		return err
 	}
-	return r.report(res, size)
+	err = r.report(res, size)
+	res.Trunk = r.p.wholeTrunk(res.Trunk)
+	return err
 }
 
 // dress writes the weights in the sources' type and shares equal tensors again.

@@ -106,6 +106,10 @@ func (m *merging) printCost() {
 // printWork says what was done: the repair, the checks, the time.
 func (m *merging) printWork() {
 	m.a.printf("\n")
+	for _, n := range m.res.Report.Narrowed {
+		kept, of := n.Features()
+		m.a.paragraph("behind the trunk %s keeps %d of %d features in %s", n.Head, kept, of, plural(len(n.Spaces), "space"))
+	}
 	if r := m.res.Report.Auto; r != nil {
 		m.a.paragraph("%s", autoLine(r))
 	}

@@ -115,7 +115,7 @@ func TestInterruptedSweep(t *testing.T) {
 	d.Open = func(o cli.EngineOptions) (calibrate.Engine, error) {
 		e, err := realDeps().Open(o)
 		return spy{e, func(run int64) {
-			if run == 250 { // the statistics and some of six merges are finished by then
+			if run == 250 { // the statistics and some of seven merges are finished by then
 				cancel(fault.New(fault.Interrupted, "interrupted", "stopped"))
 			}
 		}, new(atomic.Int64)}, err
@@ -125,7 +125,7 @@ func TestInterruptedSweep(t *testing.T) {
 	if code != int(fault.Interrupted) || doc.Error.Code != "interrupted" || doc.Result.Complete || finished < 1 || finished > 5 {
 		t.Fatalf("code %d, %+v, %d rows", code, doc.Error, finished)
 	}
-	if !strings.Contains(doc.Error.Message, "of 6 merges are finished") || !strings.Contains(doc.Error.Hint, "goes on") {
+	if !strings.Contains(doc.Error.Message, "of 7 merges are finished") || !strings.Contains(doc.Error.Hint, "goes on") {
 		t.Errorf("it says %+v", doc.Error)
 	}
 	for _, file := range []string{"results.jsonl", "sweep.json", "sweep.html"} {
@@ -134,8 +134,8 @@ func TestInterruptedSweep(t *testing.T) {
 		}
 	}
 	code, again := sweep(context.Background(), realDeps(), dir)
-	if code != 0 || !again.Result.Complete || again.Result.Resumed != finished || len(again.Result.Rows) != 8 {
-		t.Fatalf("code %d, %+v: %d rows, %d of them resumed, want 8 and %d", code, again.Error, len(again.Result.Rows), again.Result.Resumed, finished)
+	if code != 0 || !again.Result.Complete || again.Result.Resumed != finished || len(again.Result.Rows) != 9 {
+		t.Fatalf("code %d, %+v: %d rows, %d of them resumed, want 9 and %d", code, again.Error, len(again.Result.Rows), again.Result.Resumed, finished)
 	}
 	code, whole := sweep(context.Background(), realDeps(), filepath.Join(t.TempDir(), "whole"))
 	if d := cmp.Diff(whole.Result.Rows, again.Result.Rows); code != 0 || d != "" {
