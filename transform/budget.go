@@ -49,7 +49,7 @@ func (p *Prepared) flopsLimit(budget float64) (float64, error) {
 	limit := budget * total / n
 	if n > 1 && limit >= total {
 		return 0, fault.New(fault.Usage, "budget_too_large", "a budget of %gx is that of the ensemble of %.0f models", budget, n).
-			WithHint("use --method ensemble: it loses nothing")
+			WithHint("use --method ensemble without a budget: it loses nothing")
 	}
 	return limit, nil
 }

@@ -87,7 +87,7 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 // shrunk puts the models side by side, each shrunk by itself until they need as many FLOPs together as the merge. Its model is
 // nil where the merge is that, or none of the models' widths comes down to so few.
 func (r *run) shrunk(ctx context.Context, res *Result, flops int64) (Control, error) {
-	c := Control{Name: ControlShrunk, Why: "every source by itself, shrunk: at the same FLOPs together, nothing shared", FLOPs: flops}
+	c := Control{Name: ControlShrunk, Why: "the sources side by side, each shrunk by itself, at the same FLOPs", FLOPs: flops}
 	p := r.p.whole().base()
 	one, err := p.flopsLimit(1)
 	if err != nil || len(r.p.Sources.Models) < 2 || r.o.Match == "none" || res.Exact {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/onnx-zip/onnx-zip/transform"
 )
 
 // print says what was chosen, and by what.
@@ -12,6 +14,10 @@ func (c *choosing) print(m *merging) {
 	t := c.report.Chosen
 	m.a.printf("%s\n", m.result.Shared)
 	text := fmt.Sprintf("chosen of %s: %s", plural(len(c.tried), "merge"), t.Row.String())
+	if c.mode == chooseNearest && len(t.HeldOut) == 0 {
+		m.a.paragraph("%s; no calibration samples are left to choose by: give at least %d", text, 2*transform.HeldOut)
+		return
+	}
 	if c.mode == chooseNearest {
 		m.a.paragraph("%s; relative output error %.3f on %s", text, t.HeldOut.RelativeError(), plural(t.HeldOut[0].Samples, "held-out sample"))
 		return

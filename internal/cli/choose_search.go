@@ -171,7 +171,8 @@ func (c *choosing) nearestCut(ctx context.Context, m *merging) error {
 				continue
 			}
 			if len(t.HeldOut) == 0 && c.above {
-				return c.take(m, &t) // what shares most: nothing can tell better
+				c.add(m, t, "no samples are left to choose by: it shares most")
+				return c.take(m, &c.tried[len(c.tried)-1])
 			}
 			if len(t.HeldOut) == 0 {
 				return fault.New(fault.Data, "few_samples", "no calibration samples are left to choose a cut by").

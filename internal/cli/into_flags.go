@@ -29,7 +29,7 @@ func (f *intoFlags) given() bool {
 }
 
 // notInto are the flags of merge that say how models are matched: an edit has nothing to match.
-var notInto = []string{"method", "match", "represent", "refit", "base", "alpha", "beta", "seed", "until", "budget", "joint", "heads",
+var notInto = []string{"method", "match", "represent", "refit", "base", "alpha", "beta", "seed", "until", "budget", "narrow", "joint", "heads",
 	"min-shared", "min-joint", "require-beats-control", "no-controls", "report", "input-shape", "mask", "minimize", "weight",
 	"score", "score-key", "score-goal", "score-timeout", "score-limit", "normalize"}
 

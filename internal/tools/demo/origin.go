@@ -41,7 +41,7 @@ func (p *pair) originLine(ctx context.Context) (string, error) {
 	}
 	text := fmt.Sprintf("%s; ensemble %s", related, tasks(result))
 	for _, method := range []string{"average", transform.DefaultMethod} {
-		merged, err := p.merge(ctx, method, "", "")
+		merged, err := p.merge(ctx, variant{method: method})
 		if err != nil {
 			return "", err
 		}

@@ -104,18 +104,19 @@ func (p *pair) task(i int, output string) eval.Task {
 }
 
 // merge merges the pair with the settings of a method; refit "" is the method's own.
-func (p *pair) merge(ctx context.Context, method, refit, until string) (*transform.Result, error) {
-	s, err := transform.Preset(method)
+func (p *pair) merge(ctx context.Context, v variant) (*transform.Result, error) {
+	s, err := transform.Preset(v.method)
 	if err != nil {
 		return nil, err
 	}
 	if s, err = p.prepared.Suit(s); err != nil {
 		return nil, err
 	}
-	if refit != "" {
-		s.Refit = refit
+	if v.refit != "" {
+		s.Refit = v.refit
 	}
-	return p.prepared.Merge(ctx, p.d.engine, p.calib, transform.Options{Settings: s, Until: until})
+	s.Budget, s.Narrow = v.budget, v.budget > 0
+	return p.prepared.Merge(ctx, p.d.engine, p.calib, transform.Options{Settings: s, Until: v.until})
 }
 
 // score judges a merged model, whose outputs are those of the two heads in their order.

@@ -35,8 +35,9 @@ func (p *pair) notes(best row, times eval.LatencyReport) {
 	half := func(r *eval.Rate) float64 { return 100 * (r.High - r.Low) / 2 }
 	fmt.Fprintf(p.d.out, `
 Judge by the tasks. The ensemble's joint accuracy is no ceiling: no head ever saw the other's classes, and each is
-sure of itself on them, so that a merge can have a higher one and still be worse in each task. The control shares no
-feature of B: a merge that does not beat it in task B is not worth its trouble.
+sure of itself on them, so that a merge can have a higher one and still be worse in each task. The first control shares
+no feature of B: a merge that does not beat it in task B is not worth its trouble. The second shares nothing at all: with as
+many FLOPs it comes nearer to both models, in more nodes, which take more time.
 Task: among its own %d classes, n = %d; joint: among all, without knowing the task, n = %d. Where the ensemble stands,
 a 95 %% interval is ± %.1f points for a task, ± %.1f for joint.
 Times: medians of %d interleaved runs, %d thread, of %s; the ensemble's are %.1f ms and %.1f ms.
