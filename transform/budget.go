@@ -22,7 +22,7 @@ func (p *Prepared) planWidths(t *merge.Trunk, o Settings, rename map[string]stri
 		flops, err := p.flopsAt(t, widths, rename)
 		return flops <= limit, err
 	})
-	w.add(p, t, o, anyWidth, 1)
+	w.add(p, t, o, anyWidth)
 	widths, err := w.plan()
 	if widths == nil && err == nil {
 		return nil, errTooSmall(o.Budget)

@@ -32,15 +32,15 @@ func (p *Prepared) newPlanner(fits func(map[*space.Space]int) (bool, error)) *pl
 	return &planner{fits: fits, start: map[*space.Space]int{}, of: map[*space.Space]planned{}, tied: map[*space.Space][]*space.Space{}, models: len(p.Sources.Models)}
 }
 
-// add plans those spaces of a trunk that are free, ratio times as wide as others for their own widths.
-func (w *planner) add(p *Prepared, t *merge.Trunk, o Settings, free func(*space.Space) bool, ratio float64) {
+// add plans those spaces of a trunk that are free.
+func (w *planner) add(p *Prepared, t *merge.Trunk, o Settings, free func(*space.Space) bool) {
 	maps.Copy(w.start, p.ownWidths(t, o))
 	writers := p.writers(t)
 	for _, sp := range t.Analysis.Spaces {
 		if !free(sp) {
 			continue
 		}
-		one := planned{own: ratio * float64(meanWidth(sp)), dim: meanWidth(sp), most: sp.First(len(p.Sources.Models))}
+		one := planned{own: float64(meanWidth(sp)), dim: meanWidth(sp), most: sp.First(len(p.Sources.Models))}
 		one.unit = writers[sp].convolutions > 0 && meanWidth(sp) >= leastChannels
 		if writers[sp].all > 1 {
 			one.own *= streamLean

@@ -109,7 +109,7 @@ func (p *Prepared) Need(ctx context.Context, e calibrate.Engine, src calibrate.S
 		return nil, err
 	}
 	o.Rename = p.ownNames(o.Rename)
-	r := &run{p: p, e: e, src: src, o: o}
+	r := &run{p: p, e: e, src: src, o: o, clock: map[string]float64{}}
 	var err error
 	if r.p, r.trunk, err = p.trunk(o); err != nil {
 		return nil, err

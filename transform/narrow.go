@@ -1,7 +1,7 @@
 package transform
 
 import (
-	"maps"
+	"context"
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -27,6 +27,8 @@ type alone struct {
 	side *merge.Merged
 	free []*space.Space    // that lie behind the cut and may have any width
 	as   merge.Assignments // once features are chosen
+	// flops are those of the model as it is, by the first value that each node makes, once they were needed.
+	flops map[string]float64
 	// again has values that the narrowed model computes a second time, to hand them out as they are: they have other names then
 	// than in the model itself, which are given here.
 	again map[string]string
@@ -120,15 +122,19 @@ func (a *alone) any(widths map[*space.Space]int) merge.Assignments {
 	return a.p.anyone(own)
 }
 
-// choose keeps the features of free spaces that explain all others best where they are read, as many as planned.
-func (a *alone) choose(stats *Statistics, o Settings, widths map[*space.Space]int) (merge.Assignments, error) {
+// choose keeps the features of free spaces that explain all others best where they are read, as many as planned; random ones
+// with match halves.
+func (a *alone) choose(ctx context.Context, stats *Statistics, o Settings, widths map[*space.Space]int) (merge.Assignments, error) {
 	as := merge.Assignments{}
-	if o.Match != "halves" { // of a trunk; heads are chosen well in any case
+	if o.Match != "halves" {
 		o.Match = "subset"
 	}
 	readers := a.p.findReaders(a.t, stats)
 	for _, sp := range a.t.Analysis.Spaces {
-		if width := widths[sp]; slices.Contains(a.free, sp) && width < sp.Dim {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if width := widths[sp]; a.freeIn(sp) && width < sp.Dim {
 			one, err := a.p.assignSpace(sp, a.t, stats, o, width, readers)
 			if err != nil {
 				e := fault.As(err)
@@ -144,135 +150,6 @@ func (a *alone) choose(stats *Statistics, o Settings, widths map[*space.Space]in
 		as[sp] = merge.Average(z)
 	}
 	return as, nil
-}
-
-// build makes the narrowed model, its values under their own names.
-func (a *alone) build(as merge.Assignments, ones bool) (*merge.Merged, error) {
-	m, err := merge.Build(a.p.Sources, a.t, as, merge.Options{Rename: a.p.ownNames(nil), Ones: ones})
-	if err != nil {
-		return nil, err
-	}
-	n := namesBack{src: a.p.Sources.Models[0], g: m.Model.Graph(), taken: map[string]bool{}, to: map[string]string{}}
-	n.findTaken()
-	a.again = n.values(m)
-	n.parameters()
-	n.nodes()
-	return m, nil
-}
-
-// apply makes the models with the features that were chosen, paired anew, and their trunk, whose spaces keep their
-// planned widths.
-func (n *narrowing) apply(o Options, widths map[*space.Space]int) (*Prepared, *merge.Trunk, map[*space.Space]int, error) {
-	p := *n.from
-	p.narrowed = n
-	var sources []*merge.Source
-	for _, a := range n.alone {
-		m, err := a.build(a.as, false)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		m.Model.File = a.p.Sources.Models[0].Model.File
-		src, err := newSource(m.Model, a.p.Sources.Models[0].Head)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		sources = append(sources, src)
-	}
-	var err error
-	if p.Sources, err = n.from.Sources.Narrowed(sources, p.pairing); err != nil {
-		return nil, nil, nil, err
-	}
-	p.Sources, p.joined = p.Sources.Base(), nil
-	t, err := p.cut(o)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	out := map[*space.Space]int{}
-	for k, sp := range t.Analysis.Spaces {
-		if k >= len(n.trunk.Analysis.Spaces) || n.trunk.Analysis.Spaces[k].Name != sp.Name {
-			return nil, nil, nil, fault.New(fault.Internal, "narrowed_trunk", "the trunk of the narrowed models has other spaces").AtValue(sp.Name)
-		}
-		if w, ok := widths[n.trunk.Analysis.Spaces[k]]; ok {
-			out[sp] = w
-		}
-	}
-	if len(t.Groups) != len(n.trunk.Groups) || len(t.Analysis.Spaces) != len(n.trunk.Analysis.Spaces) {
-		return nil, nil, nil, fault.New(fault.Internal, "narrowed_trunk", "the narrowed models share %d nodes, not %d", len(t.Groups), len(n.trunk.Groups))
-	}
-	return &p, t, out, nil
-}
-
-// member says which channel of a head's value each channel of its model's own value is, and with which weight; the head's has so
-// many. ok is false where that cannot be told. A nil narrowing has narrowed nothing.
-func (n *narrowing) member(model int, value string, axis, size int) (to []int, coef []float64, ok bool) {
-	if n == nil {
-		return itself(size)
-	}
-	a := n.alone[model]
-	if a.again[value] != "" {
-		return itself(size)
-	}
-	if layouts := a.t.Analysis.Layouts(0, value); axis < len(layouts) && !layouts[axis].Aligned() {
-		if !onlyFeatures(layouts, axis) {
-			return nil, nil, false
-		}
-		to, coef, _ = a.as.Map(layouts[axis], 0, 1)
-		return to, coef, true
-	}
-	return itself(size)
-}
-
-// itself lets every channel be itself.
-func itself(size int) (to []int, coef []float64, ok bool) {
-	for c := range size {
-		to, coef = append(to, c), append(coef, 1)
-	}
-	return to, coef, true
-}
-
-// own is the name that a value of a narrowed model has in the model itself.
-func (n *narrowing) own(model int, value string) string {
-	if n != nil && n.alone[model].again[value] != "" {
-		return n.alone[model].again[value]
-	}
-	return value
-}
-
-// report has the widths of the spaces that may be narrowed, by model; nil of nil.
-func (n *narrowing) report() []NarrowReport {
-	if n == nil {
-		return nil
-	}
-	var out []NarrowReport
-	for _, a := range n.alone {
-		r := NarrowReport{Head: a.p.Sources.Models[0].Head, Spaces: []NarrowedSpace{}}
-		for _, sp := range a.free {
-			r.Spaces = append(r.Spaces, NarrowedSpace{Name: sp.Name, Dim: sp.Dim, Width: a.as[sp].Width})
-		}
-		out = append(out, r)
-	}
-	return out
-}
-
-// NarrowReport is what a budget left of a model behind the trunk.
-type NarrowReport struct {
-	Head   string          `json:"head"` // the model's
-	Spaces []NarrowedSpace `json:"spaces"`
-}
-
-// Features counts, over all spaces, the features that are kept, and those that there were.
-func (r NarrowReport) Features() (kept, of int) {
-	for _, sp := range r.Spaces {
-		kept, of = kept+sp.Width, of+sp.Dim
-	}
-	return kept, of
-}
-
-// NarrowedSpace is a space of one model: of its features so many are kept.
-type NarrowedSpace struct {
-	Name  string `json:"name"`
-	Dim   int    `json:"dim"`
-	Width int    `json:"width"`
 }
 
 // freeIn reports whether a model's space may be narrowed.
@@ -292,11 +169,4 @@ func (p *Prepared) wholeTrunk(t *merge.Trunk) *merge.Trunk {
 		return p.narrowed.trunk
 	}
 	return t
-}
-
-// keepWidths are the planned widths of one trunk's spaces.
-func keepWidths(t *merge.Trunk, widths map[*space.Space]int) map[*space.Space]int {
-	out := maps.Clone(widths)
-	maps.DeleteFunc(out, func(sp *space.Space, _ int) bool { return !slices.Contains(t.Analysis.Spaces, sp) })
-	return out
 }

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/onnx"
@@ -8,10 +9,6 @@ import (
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
-
-// trunkRatio is how much wider, for their own width, spaces of the trunk become than those behind it: they hold the features of
-// all models (docs/matching.md).
-var trunkRatio = 1.0
 
 // planWidths finds widths of the trunk and of all models behind it at which the merged model needs at most o.Budget times the
 // FLOPs of one source. Errors are Prepared.planWidths'.
@@ -25,14 +22,14 @@ func (n *narrowing) planWidths(o Settings, rename map[string]string) (map[*space
 		flops, err := n.flopsAt(widths, rename)
 		return flops <= limit, err
 	})
-	w.add(p, n.trunk, o, anyWidth, trunkRatio)
+	w.add(p, n.trunk, o, anyWidth)
 	first := n.alone[0]
-	w.add(first.p, first.t, o, first.freeIn, 1)
+	w.add(first.p, first.t, o, first.freeIn)
 	for _, a := range n.alone[1:] {
 		if sameSpaces(first.free, a.free) {
 			w.tie(first.free, a.free) // models of one kind are narrowed alike
 		} else {
-			w.add(a.p, a.t, o, a.freeIn, 1)
+			w.add(a.p, a.t, o, a.freeIn)
 		}
 	}
 	widths, err := w.plan()
@@ -63,9 +60,10 @@ func (n *narrowing) flopsAt(widths map[*space.Space]int, rename map[string]strin
 		total += f
 	}
 	for i, a := range n.alone {
-		own, err := flopsByValue(a.p.Sources.Models[0].Model)
-		if err != nil {
-			return 0, err
+		if a.flops == nil {
+			if a.flops, err = flopsByValue(a.p.Sources.Models[0].Model); err != nil {
+				return 0, err
+			}
 		}
 		narrow, err := a.build(a.any(widths), true)
 		if err != nil {
@@ -75,7 +73,7 @@ func (n *narrowing) flopsAt(widths map[*space.Space]int, rename map[string]strin
 		if err != nil {
 			return 0, err
 		}
-		for value, f := range own {
+		for value, f := range a.flops {
 			name, inHead := m.Values[i][value]
 			if !inHead || f == 0 {
 				continue
@@ -102,4 +100,11 @@ func flopsByValue(m *onnx.Model) (map[string]float64, error) {
 		}
 	}
 	return out, nil
+}
+
+// keepWidths are the planned widths of one trunk's spaces.
+func keepWidths(t *merge.Trunk, widths map[*space.Space]int) map[*space.Space]int {
+	out := maps.Clone(widths)
+	maps.DeleteFunc(out, func(sp *space.Space, _ int) bool { return !slices.Contains(t.Analysis.Spaces, sp) })
+	return out
 }

@@ -14,32 +14,42 @@ func (r *run) narrowHeads(ctx context.Context) error {
 		return fault.New(fault.Data, "no_data", "what explains a feature is seen on data only: calibration data is needed").
 			WithHint("give unlabelled inputs with --data FILE.npz")
 	}
-	return r.narrowBy(func(n *narrowing, a *alone) (merge.Assignments, error) {
-		stats, err := r.o.Shared.measure(ctx, r.e, tapper{a.p.Sources, a.t, a.side}, r.o.measured(r.src), false, true, r.o.capture())
-		if err != nil {
+	return r.narrowBy(func(a *alone) (as merge.Assignments, err error) {
+		var stats *Statistics
+		if err := r.timed("capture", func() (err error) {
+			stats, err = r.o.Shared.measure(ctx, r.e, tapper{a.p.Sources, a.t, a.side}, r.o.measured(r.src), false, true, r.o.capture())
+			return err
+		}); err != nil {
 			return nil, err
 		}
 		stats.Products = r.products
-		return a.choose(stats, r.o.Settings, r.widths)
+		err = r.timed("match", func() (err error) {
+			as, err = a.choose(ctx, stats, r.o.Settings, r.widths)
+			return err
+		})
+		return as, err
 	})
 }
 
 // foreseeNarrow does the same without data, whichever features are kept: to tell what a merge needs.
 func (r *run) foreseeNarrow() error {
-	return r.narrowBy(func(_ *narrowing, a *alone) (merge.Assignments, error) { return a.any(r.widths), nil })
+	return r.narrowBy(func(a *alone) (merge.Assignments, error) { return a.any(r.widths), nil })
 }
 
 // narrowBy narrows the models to the features that choose keeps.
-func (r *run) narrowBy(choose func(*narrowing, *alone) (merge.Assignments, error)) error {
+func (r *run) narrowBy(choose func(*alone) (merge.Assignments, error)) error {
 	n, err := r.p.narrow(r.trunk)
 	if err != nil {
 		return err
 	}
-	if r.widths, err = n.planWidths(r.o.Settings, r.o.Rename); err != nil {
+	if err := r.timed("match", func() (err error) {
+		r.widths, err = n.planWidths(r.o.Settings, r.o.Rename)
+		return err
+	}); err != nil {
 		return err
 	}
 	for _, a := range n.alone {
-		if a.as, err = choose(n, a); err != nil {
+		if a.as, err = choose(a); err != nil {
 			return err
 		}
 	}

@@ -232,8 +232,12 @@ func (p *Prepared) describe(m *onnx.Model, merged *merge.Merged, t *merge.Trunk,
 	if err := p.describeTrunk(m, t); err != nil {
 		return err
 	}
-	m.SetMetadata("onnx_zip.settings", fmt.Sprintf("method=%s match=%s represent=%s refit=%s alpha=%g beta=%g seed=%d until=%s",
-		o.Method, o.Match, o.Represent, o.Settings.Refit, o.Alpha, o.Beta, o.Seed, o.Until))
+	settings := fmt.Sprintf("method=%s match=%s represent=%s refit=%s alpha=%g beta=%g seed=%d until=%s",
+		o.Method, o.Match, o.Represent, o.Settings.Refit, o.Alpha, o.Beta, o.Seed, o.Until)
+	if o.Budget > 0 {
+		settings += fmt.Sprintf(" budget=%gx narrow=%t", o.Budget, o.Narrow)
+	}
+	m.SetMetadata("onnx_zip.settings", settings)
 	return nil
 }
 

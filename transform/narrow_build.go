@@ -1,0 +1,99 @@
+package transform
+
+import (
+	"github.com/onnx-zip/onnx-zip/internal/fault"
+	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/space"
+)
+
+// build makes the narrowed model, its values under their own names.
+func (a *alone) build(as merge.Assignments, ones bool) (*merge.Merged, error) {
+	m, err := merge.Build(a.p.Sources, a.t, as, merge.Options{Rename: a.p.ownNames(nil), Ones: ones})
+	if err != nil {
+		return nil, err
+	}
+	n := namesBack{src: a.p.Sources.Models[0], g: m.Model.Graph(), taken: map[string]bool{}, to: map[string]string{}}
+	n.findTaken()
+	a.again = n.values(m)
+	n.parameters()
+	n.nodes()
+	return m, nil
+}
+
+// apply makes the models with the features that were chosen, paired anew, and their trunk, whose spaces keep their
+// planned widths.
+func (n *narrowing) apply(o Options, widths map[*space.Space]int) (*Prepared, *merge.Trunk, map[*space.Space]int, error) {
+	p := *n.from
+	p.narrowed = n
+	var sources []*merge.Source
+	for _, a := range n.alone {
+		m, err := a.build(a.as, false)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		m.Model.File = a.p.Sources.Models[0].Model.File
+		src, err := newSource(m.Model, a.p.Sources.Models[0].Head)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		sources = append(sources, src)
+	}
+	var err error
+	if p.Sources, err = n.from.Sources.Narrowed(sources, p.pairing); err != nil {
+		return nil, nil, nil, err
+	}
+	p.Sources, p.joined = p.Sources.Base(), nil
+	t, err := p.cut(o)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	out := map[*space.Space]int{}
+	for k, sp := range t.Analysis.Spaces {
+		if k >= len(n.trunk.Analysis.Spaces) || n.trunk.Analysis.Spaces[k].Name != sp.Name {
+			return nil, nil, nil, fault.New(fault.Internal, "narrowed_trunk", "the trunk of the narrowed models has other spaces").AtValue(sp.Name)
+		}
+		if w, ok := widths[n.trunk.Analysis.Spaces[k]]; ok {
+			out[sp] = w
+		}
+	}
+	if len(t.Groups) != len(n.trunk.Groups) || len(t.Analysis.Spaces) != len(n.trunk.Analysis.Spaces) {
+		return nil, nil, nil, fault.New(fault.Internal, "narrowed_trunk", "the narrowed models share %d nodes, not %d", len(t.Groups), len(n.trunk.Groups))
+	}
+	return &p, t, out, nil
+}
+
+// member says which channel of a head's value each channel of its model's own value is, and with which weight; the head's has so
+// many. ok is false where that cannot be told. A nil narrowing has narrowed nothing.
+func (n *narrowing) member(model int, value string, axis, size int) (to []int, coef []float64, ok bool) {
+	if n == nil {
+		return itself(size)
+	}
+	a := n.alone[model]
+	if a.again[value] != "" {
+		return itself(size)
+	}
+	if layouts := a.t.Analysis.Layouts(0, value); axis < len(layouts) && !layouts[axis].Aligned() {
+		if !onlyFeatures(layouts, axis) {
+			return nil, nil, false
+		}
+		to, coef, _ = a.as.Map(layouts[axis], 0, 1)
+		return to, coef, true
+	}
+	return itself(size)
+}
+
+// itself lets every channel be itself.
+func itself(size int) (to []int, coef []float64, ok bool) {
+	for c := range size {
+		to, coef = append(to, c), append(coef, 1)
+	}
+	return to, coef, true
+}
+
+// own is the name that a value of a narrowed model has in the model itself.
+func (n *narrowing) own(model int, value string) string {
+	if n != nil && n.alone[model].again[value] != "" {
+		return n.alone[model].again[value]
+	}
+	return value
+}
