@@ -47,7 +47,9 @@ bit for bit, no data is needed. The merged file is loaded again and verified
 before it gets its name; nothing is left where a gate or the verification fails.
 
 Beside it two merges are made that need no matching, refitted alike: graft (the
-first model's trunk as it is) and halves (random features of every model).
+first model's trunk as it is) and halves (random features of every model); and
+shrunk: the models side by side, each shrunk, at the same FLOPs. The verdict says
+where that is nearer to the sources, but does not turn on it: it shares nothing.
 
 The verdict at the end follows from the figures that are printed:
   not worth it  a task loses more than 10 points against its source; without
@@ -65,8 +67,10 @@ paired difference's interval excludes 0; else outputs whose relative error is
 a drop of 0.5 points on --test or, without labels, an agreement of 99.5 %. It is
 chosen on one half of the data and reported on the other. Where no merge keeps
 them, the exit code is 9, and the nearest three are shown. --until auto with a
-fixed budget takes the cut whose outputs come nearest to the sources' on
-held-out calibration data.`
+fixed budget shares as much as comes nearest to the sources' outputs on held-out
+calibration data: all, up to a cut behind which heads are narrowed too, or
+nothing. A budget above 1x does so by itself. Sharing nothing is nearer the more
+FLOPs there are, and slower at the same FLOPs: more nodes.`
 
 const mergeExample = `  onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx
   onnx-zip merge a.onnx b.onnx --data calib.npz -o merged.onnx --until 60% \
