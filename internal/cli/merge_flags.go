@@ -48,8 +48,9 @@ before it gets its name; nothing is left where a gate or the verification fails.
 
 Beside it two merges are made that need no matching, refitted alike: graft (the
 first model's trunk as it is) and halves (random features of every model); and
-shrunk: the models side by side, each shrunk, at the same FLOPs. The verdict says
-where that is nearer to the sources, but does not turn on it: it shares nothing.
+shrunk: the models side by side, each shrunk, at the same FLOPs. The verdict
+says where that is nearer to the sources, but does not turn on it: it shares
+nothing.
 
 The verdict at the end follows from the figures that are printed:
   not worth it  a task loses more than 10 points against its source; without
