@@ -108,7 +108,11 @@ func (m *merging) printWork() {
 	m.a.printf("\n")
 	for _, n := range m.res.Report.Narrowed {
 		kept, of := n.Features()
-		m.a.paragraph("behind the trunk %s keeps %d of %d features in %s", n.Head, kept, of, plural(len(n.Spaces), "space"))
+		where := ""
+		if m.res.Report.Trunk.Nodes > 0 {
+			where = "behind the trunk "
+		}
+		m.a.paragraph("%s%s keeps %d of %d features in %s", where, n.Head, kept, of, plural(len(n.Spaces), "space"))
 	}
 	if r := m.res.Report.Auto; r != nil {
 		m.a.paragraph("%s", autoLine(r))

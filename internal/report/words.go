@@ -18,7 +18,7 @@ var functions = template.FuncMap{
 	"points": points, "count": Count, "exact": exact, "sci": sci, "fixed": fixed, "seconds": seconds, "shell": shell,
 	"base": filepath.Base, "words": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 	"tiles": tiles, "shown": shown, "costBars": costBars, "costKinds": func() []string { return []string{"parameters", "FLOPs"} }, "intervals": intervals,
-	"strip": strip, "stack": stack, "refitChart": refitChart, "controls": controls, "fitsKept": fitsKept, "repairsKept": repairsKept,
+	"strip": strip, "stack": stack, "refitChart": refitChart, "controls": controls, "kept": kept, "fitsKept": fitsKept, "repairsKept": repairsKept,
 	"worst": worst, "heldOut": heldOut, "refitWay": refitWay, "total": total, "errors": refitErrors, "dim": dim, "first": first,
 }
 
@@ -213,4 +213,10 @@ func controls(p *Page, head string) (out []*Judged) {
 		}
 	}
 	return out
+}
+
+// kept says how much of a model is left behind the trunk.
+func kept(r transform.NarrowReport) string {
+	some, all := r.Features()
+	return fmt.Sprintf("%s keeps %d of %d features in %d spaces", r.Head, some, all, len(r.Spaces))
 }
