@@ -48,6 +48,9 @@ func (c Candidate) Name() string {
 	if c.Cut.Until != "" {
 		name += " until " + c.Cut.Label
 	}
+	if c.Settings.Narrow && c.Method != Ensemble {
+		name += ", all narrowed"
+	}
 	return name
 }
 

@@ -16,11 +16,11 @@ func (b *benchmark) goals(w io.Writer, families []*family) {
 
 *closed*: of the gap, at 1x, by joint accuracy with softmax and with standardised logits, and of a prototype of least squares where it was measured on such pairs (softmax; other trainings).
 *%[1]s*: the same with widths that are planned for the FLOPs of one source, not each model's own. *halves*: the default against random halves with least squares, points
-of joint accuracy at each budget, with intervals. *half*: the default at 0.5x against A's trunk with refitted heads at 1x. *cuts*: the worst cut against the
+of joint accuracy at each budget, with intervals. *apart*: the models side by side, each shrunk, at the FLOPs of one source. *half*: the default at 0.5x against A's trunk with refitted heads at 1x. *cuts*: the worst cut against the
 full merge, by softmax, and with standardised logits. A goal is missed where the value is on the wrong side; a star marks differences whose interval holds zero.
 
-| pairs | closed | %[1]s | halves at 1x | 0.75x | 0.5x | 0.25x | half | cuts | missed |
-|---|---|---|---|---|---|---|---|---|---|
+| pairs | closed | %[1]s | apart | halves at 1x | 0.75x | 0.5x | 0.25x | half | cuts | missed |
+|---|---|---|---|---|---|---|---|---|---|---|
 `, "`--budget 1x`")
 	for _, f := range families {
 		g := goalLine{b: b, f: f}
@@ -30,6 +30,7 @@ full merge, by softmax, and with standardised logits. A goal is missed where the
 		}
 		g.closed(full)
 		g.planned(g.row(rowDefault + ", 1x"))
+		g.planned(g.row(rowApart + ", 1x"))
 		g.compare("halves", full, g.row(rowHalves))
 		for _, x := range []string{"0.75x", "0.5x", "0.25x"} {
 			g.compare("halves at "+x, g.row(rowDefault+", "+x), g.row("random halves, "+x))

@@ -34,6 +34,7 @@ const (
 	rowGraft    = "control: A's trunk, heads refitted"
 	rowHalves   = "control: random halves"
 	rowDefault  = "default"
+	rowApart    = "nothing shared, each shrunk"
 )
 
 // preset is a method's settings, changed by its options.
@@ -93,7 +94,7 @@ func variants() []variant {
 		}
 		out = append(out, all,
 			variant{name: fmt.Sprintf("random halves, %gx", x), group: groupBudgets, settings: preset("halves", budget(x))},
-			variant{name: fmt.Sprintf("nothing shared, each shrunk, %gx", x), group: groupBudgets, settings: preset(rowEnsemble, budget(x), refit("ls"), narrow)})
+			variant{name: fmt.Sprintf("%s, %gx", rowApart, x), group: groupBudgets, settings: preset(rowEnsemble, budget(x), refit("ls"), narrow)})
 	}
 	return append(out, candidates()...)
 }
