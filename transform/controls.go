@@ -77,6 +77,7 @@ func (r *run) controls(ctx context.Context, res *Result) error {
 		}
 		res.Report.Controls = append(res.Report.Controls, c)
 	}
+	r.close() // what the sources make at the trunk's nodes: the last control has none
 	c, err := r.shrunk(ctx, res, merged.FLOPs)
 	if c.Model != nil {
 		res.Report.Controls = append(res.Report.Controls, c)

@@ -128,6 +128,7 @@ func (p *Prepared) Merge(ctx context.Context, e calibrate.Engine, src calibrate.
 func (r *run) close() {
 	if r.sources != nil {
 		r.sources.Close()
+		r.sources = nil
 	}
 }
 
