@@ -134,8 +134,8 @@ func (p *Prepared) Need(ctx context.Context, e calibrate.Engine, src calibrate.S
 	sources := r.fitSources(side)
 	defer sources.Close()
 	var need Need
-	need.Statistics.Memory, need.Statistics.Scratch = calibrate.NewScratch("", o.Refit.WithDefaults().Memory).
-		Foresee(tapper{r.p.Sources, r.trunk, side}.taps(o.measuresNodes(), o.measuresPlaces()))
+	taps := append(r.p.narrowed.taps(), tapper{r.p.Sources, r.trunk, side}.taps(o.measuresNodes(), o.measuresPlaces())...)
+	need.Statistics.Memory, need.Statistics.Scratch = calibrate.NewScratch("", o.Refit.WithDefaults().Memory).Foresee(taps)
 	need.Need, err = sources.Need(ctx, m.Model, nodes)
 	return &need, err
 }

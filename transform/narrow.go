@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
@@ -83,13 +84,27 @@ func (p *Prepared) alone(t *merge.Trunk, side *merge.Merged, i int) (a *alone, e
 			}
 		}
 	}
-	taps := tapper{a.p.Sources, a.t, a.side}
+	taps := a.tapper()
 	for _, sp := range a.t.Analysis.Spaces {
 		if _, measured := taps.find(sp); measured && anyWidth(sp) && !sp.Constant && !shared[sp] {
 			a.free = append(a.free, sp)
 		}
 	}
 	return a, a.keepFixed()
+}
+
+// tapper finds where its spaces are measured.
+func (a *alone) tapper() tapper { return tapper{a.p.Sources, a.t, a.side} }
+
+// taps are those of all models by themselves; none of nil.
+func (n *narrowing) taps() (all []calibrate.Tap) {
+	if n == nil {
+		return nil
+	}
+	for _, a := range n.alone {
+		all = append(all, a.tapper().taps(false, true)...)
+	}
+	return all
 }
 
 // keepFixed leaves out spaces that the graph does not let change: some node counts on their width.

@@ -17,7 +17,7 @@ func (r *run) narrowHeads(ctx context.Context) error {
 	return r.narrowBy(func(a *alone) (as merge.Assignments, err error) {
 		var stats *Statistics
 		if err := r.timed("capture", func() (err error) {
-			stats, err = r.o.Shared.measure(ctx, r.e, tapper{a.p.Sources, a.t, a.side}, r.o.measured(r.src), false, true, r.o.capture())
+			stats, err = r.o.Shared.measure(ctx, r.e, a.tapper(), r.o.measured(r.src), false, true, r.o.capture())
 			return err
 		}); err != nil {
 			return nil, err

@@ -84,7 +84,11 @@ func (p *problem) targetBytes(samples int, half bool) int64 {
 	if p.sampled {
 		positions = p.perSample(samples, half)
 	}
-	return 4 * int64(len(p.Target)) * int64(p.groups*p.o) * int64(positions) * int64(samples)
+	channels := 0
+	for _, m := range p.Target {
+		channels += len(m.To) // as many as its source has, whatever the merged node's width
+	}
+	return 4 * int64(channels) * int64(positions) * int64(samples)
 }
 
 // sampleBytes is the size of each value of a model for one sample.
