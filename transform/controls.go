@@ -19,6 +19,7 @@ type Control struct {
 	Name    string    `json:"name"` // the method that makes it: graft, halves
 	Why     string    `json:"what"`
 	FLOPs   int64     `json:"flops"`
+	Budget  float64   `json:"budget,omitempty"` // of a control that has one: FLOPs relative to one source
 	HeldOut Judgement `json:"held_out"`
 	// Model is the control itself, its outputs named like the merged model's.
 	Model *onnx.Model `json:"-"`
@@ -112,7 +113,7 @@ func (r *run) shrunk(ctx context.Context, res *Result, flops int64) (Control, er
 	case made.Report.Refit == nil || made.Report.Refit.Chosen != "ls":
 		return c, nil
 	}
-	c.FLOPs, c.Model, c.HeldOut = made.Report.Cost.FLOPs, made.Model, made.Report.HeldOut
+	c.FLOPs, c.Budget, c.Model, c.HeldOut = made.Report.Cost.FLOPs, s.Budget, made.Model, made.Report.HeldOut
 	return c, nil
 }
 

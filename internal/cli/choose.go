@@ -154,6 +154,9 @@ func (m *merging) optionsOf(c sweep.Candidate) transform.Options {
 // first is looked at where no cut was asked for.
 const moreCuts, aboveCuts = 4, 3
 
+// sharesNothing is no cut: the models stand side by side, each shrunk.
+var sharesNothing = sweep.Shrunk(1, 0).Cut
+
 // list lists the candidates.
 func (c *choosing) list(m *merging) error {
 	cuts, err := c.cuts(m)
@@ -165,7 +168,7 @@ func (c *choosing) list(m *merging) error {
 		budgets = sweep.Budgets(len(m.files))
 	}
 	candidate := func(cut sweep.Cut, budget float64) sweep.Candidate {
-		if cut.FLOPs == 0 && c.narrow {
+		if cut == sharesNothing {
 			one := sweep.Shrunk(budget, m.o.Seed)
 			one.Kind = sweep.KindCandidate
 			return one
@@ -221,7 +224,7 @@ func (c *choosing) cuts(m *merging) ([]sweep.Cut, error) {
 		cuts = append(cuts[:1], cuts[len(cuts)-1])
 	}
 	if c.narrow {
-		cuts = append(cuts, sweep.Cut{Label: "nothing"})
+		cuts = append(cuts, sharesNothing)
 	}
 	slices.SortStableFunc(cuts, func(a, b sweep.Cut) int { return int(math.Copysign(1, b.FLOPs-a.FLOPs)) })
 	if limit := m.f.gates.minShared; limit != nil {

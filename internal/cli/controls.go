@@ -26,7 +26,8 @@ type controlRow struct {
 	Name     string       `json:"name"`
 	What     string       `json:"what"`
 	FLOPs    int64        `json:"flops"`
-	Standing string       `json:"standing"` // worse, as_good, better: than the merge
+	Budget   float64      `json:"budget,omitempty"` // what models were shrunk to, of one source's FLOPs
+	Standing string       `json:"standing"`         // worse, as_good, better: than the merge
 	Heads    []controlled `json:"heads"`
 }
 
@@ -46,7 +47,7 @@ type controlled struct {
 func (m *merging) judgeControls(ctx context.Context) error {
 	r := m.res.Report
 	for _, c := range r.Controls {
-		row := controlRow{Name: c.Name, What: c.Why, FLOPs: c.FLOPs}
+		row := controlRow{Name: c.Name, What: c.Why, FLOPs: c.FLOPs, Budget: c.Budget}
 		for _, s := range m.sources {
 			error, agreement, ok := ofHead(c.HeldOut, s.Head)
 			if ok {
@@ -147,9 +148,8 @@ func (c controlRow) figures(merge transform.Judgement) string {
 }
 
 // command is how the control that shares nothing is made.
-func (c controlRow) command(r *mergeResult) string {
-	cost, n := r.Report.Cost, len(r.Report.Heads)
-	return fmt.Sprintf("--method ensemble --budget %.2fx", float64(n)*float64(c.FLOPs)/float64(cost.EnsembleFLOPs))
+func (c controlRow) command() string {
+	return fmt.Sprintf("--method ensemble --budget %.2fx", c.Budget)
 }
 
 // controlTable shows the merge beside its controls.

@@ -23,7 +23,7 @@ func verdict(r *mergeResult) (verdict, reason string) {
 	for _, c := range r.Controls {
 		if c.Name == transform.ControlShrunk {
 			if c.Standing == controlBetter {
-				reason += fmt.Sprintf("; at the same FLOPs %s comes nearer to the sources (%s), and shares nothing: time both", c.command(r), c.figures(r.Report.HeldOut))
+				reason += fmt.Sprintf("; at the same FLOPs %s comes nearer to the sources (%s), and shares nothing: time both", c.command(), c.figures(r.Report.HeldOut))
 			}
 			continue
 		}
