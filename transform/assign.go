@@ -28,8 +28,7 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 	for k, sp := range t.Analysis.Spaces {
 		a, err := p.assignSpace(sp, t, stats, o, planned[sp], readers)
 		if err != nil {
-			e := fault.As(err)
-			return nil, fault.Wrap(e.Kind, "match_failed", err, "space %q", sp.Name).WithHint("%s", e.Hint)
+			return nil, errMatch(sp, err)
 		}
 		as[sp] = a
 		if err := step(k+1, len(t.Analysis.Spaces)); err != nil {
@@ -37,6 +36,12 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 		}
 	}
 	return as, p.assignHeads(as, t, stats, o, readers)
+}
+
+// errMatch names the space that could not be matched.
+func errMatch(sp *space.Space, err error) error {
+	e := fault.As(err)
+	return fault.Wrap(e.Kind, "match_failed", err, "space %q", sp.Name).WithHint("%s", e.Hint)
 }
 
 func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistics, o Settings, width int, find *readerFinder) (merge.Assignment, error) {

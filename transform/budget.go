@@ -14,25 +14,12 @@ import (
 // sources). Errors: fault.Usage where the budget is that of the ensemble or more, fault.Unsupported where even the narrowest
 // model is dearer.
 func (p *Prepared) planWidths(t *merge.Trunk, o Settings, rename map[string]string) (map[*space.Space]int, error) {
-	limit, err := p.flopsLimit(o.Budget)
+	w, err := p.newPlanner(o.Budget, func(widths map[*space.Space]int) (float64, error) { return p.flopsAt(t, widths, rename) })
 	if err != nil {
 		return nil, err
 	}
-	w := p.newPlanner(func(widths map[*space.Space]int) (bool, error) {
-		flops, err := p.flopsAt(t, widths, rename)
-		return flops <= limit, err
-	})
 	w.add(p, t, o, anyWidth)
-	widths, err := w.plan()
-	if widths == nil && err == nil {
-		return nil, errTooSmall(o.Budget)
-	}
-	return widths, err
-}
-
-func errTooSmall(budget float64) error {
-	return fault.New(fault.Unsupported, "budget_too_small", "no width of the zippable spaces brings the model to %gx", budget).
-		WithHint("`onnx-zip inspect` shows which spaces cannot change their width")
+	return w.plan()
 }
 
 // flopsLimit is what a merged model may need.

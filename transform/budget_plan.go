@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
@@ -12,6 +13,7 @@ import (
 // planner finds widths of spaces that fit a budget: one factor for all that may be zipped, the largest that fits,
 // and then what rounding leaves. FLOPs of dense layers grow with the square of the width.
 type planner struct {
+	budget float64
 	fits   func(widths map[*space.Space]int) (bool, error)
 	start  map[*space.Space]int // the widths of all spaces before anything is planned
 	spaces []*space.Space       // those whose widths are planned
@@ -28,8 +30,18 @@ type planned struct {
 	unit bool    // widths are those that suit convolutions
 }
 
-func (p *Prepared) newPlanner(fits func(map[*space.Space]int) (bool, error)) *planner {
-	return &planner{fits: fits, start: map[*space.Space]int{}, of: map[*space.Space]planned{}, tied: map[*space.Space][]*space.Space{}, models: len(p.Sources.Models)}
+// newPlanner plans for a budget, FLOPs relative to one source, where widths need the FLOPs that flopsAt counts. Errors are
+// flopsLimit's.
+func (p *Prepared) newPlanner(budget float64, flopsAt func(map[*space.Space]int) (float64, error)) (*planner, error) {
+	limit, err := p.flopsLimit(budget)
+	fits := func(widths map[*space.Space]int) (bool, error) {
+		flops, err := flopsAt(widths)
+		return flops <= limit, err
+	}
+	return &planner{
+		budget: budget, fits: fits, models: len(p.Sources.Models),
+		start: map[*space.Space]int{}, of: map[*space.Space]planned{}, tied: map[*space.Space][]*space.Space{},
+	}, err
 }
 
 // add plans those spaces of a trunk that are free.
@@ -126,17 +138,21 @@ func (p *Prepared) writers(t *merge.Trunk) map[*space.Space]writers {
 // budgetSteps bounds the search for the factor: each step halves its interval.
 const budgetSteps = 12
 
-// plan is nil where even the narrowest model does not fit.
+// plan finds the widths. It is an error of kind fault.Unsupported where even the narrowest model does not fit.
 func (w *planner) plan() (map[*space.Space]int, error) {
 	widths, err := w.common()
 	if widths == nil && err == nil {
 		w.anyUnit()
 		widths, err = w.common()
 	}
+	if widths == nil && err == nil {
+		return nil, fault.New(fault.Unsupported, "budget_too_small", "no width of the zippable spaces brings the model to %gx", w.budget).
+			WithHint("`onnx-zip inspect` shows which spaces cannot change their width")
+	}
 	return widths, err
 }
 
-// common finds the factor, and spends the rest.
+// common finds the factor, and spends the rest; nil where even the narrowest model does not fit.
 func (w *planner) common() (best map[*space.Space]int, err error) {
 	low, high := 0.0, float64(w.models)
 	for step := range budgetSteps {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
-	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/pair"
 	"github.com/onnx-zip/onnx-zip/transform/space"
@@ -140,29 +139,22 @@ func (a *alone) any(widths map[*space.Space]int) merge.Assignments {
 // choose keeps the features of free spaces that explain all others best where they are read, as many as planned; random ones
 // with match halves.
 func (a *alone) choose(ctx context.Context, stats *Statistics, o Settings, widths map[*space.Space]int) (merge.Assignments, error) {
-	as := merge.Assignments{}
+	as := a.any(nil) // as they are
 	if o.Match != "halves" {
 		o.Match = "subset"
 	}
 	readers := a.p.findReaders(a.t, stats)
-	for _, sp := range a.t.Analysis.Spaces {
+	for _, sp := range a.free {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if width := widths[sp]; a.freeIn(sp) && width < sp.Dim {
-			one, err := a.p.assignSpace(sp, a.t, stats, o, width, readers)
-			if err != nil {
-				e := fault.As(err)
-				return nil, fault.Wrap(e.Kind, "match_failed", err, "space %q", sp.Name).WithHint("%s", e.Hint)
-			}
-			as[sp] = one
+		if widths[sp] == sp.Dim {
 			continue
 		}
-		z, err := match.Identity([]int{sp.Dim})
-		if err != nil {
-			return nil, err
+		var err error
+		if as[sp], err = a.p.assignSpace(sp, a.t, stats, o, widths[sp], readers); err != nil {
+			return nil, errMatch(sp, err)
 		}
-		as[sp] = merge.Average(z)
 	}
 	return as, nil
 }

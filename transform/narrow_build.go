@@ -1,6 +1,8 @@
 package transform
 
 import (
+	"slices"
+
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/space"
@@ -47,17 +49,13 @@ func (n *narrowing) apply(o Options, widths map[*space.Space]int) (*Prepared, *m
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	sameName := func(a, b *space.Space) bool { return a.Name == b.Name }
+	if len(t.Groups) != len(n.trunk.Groups) || !slices.EqualFunc(t.Analysis.Spaces, n.trunk.Analysis.Spaces, sameName) {
+		return nil, nil, nil, fault.New(fault.Internal, "narrowed_trunk", "the trunk of the narrowed models has %d nodes, not %d, or other spaces", len(t.Groups), len(n.trunk.Groups))
+	}
 	out := map[*space.Space]int{}
 	for k, sp := range t.Analysis.Spaces {
-		if k >= len(n.trunk.Analysis.Spaces) || n.trunk.Analysis.Spaces[k].Name != sp.Name {
-			return nil, nil, nil, fault.New(fault.Internal, "narrowed_trunk", "the trunk of the narrowed models has other spaces").AtValue(sp.Name)
-		}
-		if w, ok := widths[n.trunk.Analysis.Spaces[k]]; ok {
-			out[sp] = w
-		}
-	}
-	if len(t.Groups) != len(n.trunk.Groups) || len(t.Analysis.Spaces) != len(n.trunk.Analysis.Spaces) {
-		return nil, nil, nil, fault.New(fault.Internal, "narrowed_trunk", "the narrowed models share %d nodes, not %d", len(t.Groups), len(n.trunk.Groups))
+		out[sp] = widths[n.trunk.Analysis.Spaces[k]]
 	}
 	return &p, t, out, nil
 }

@@ -13,16 +13,11 @@ import (
 // planWidths finds widths of the trunk and of all models behind it at which the merged model needs at most o.Budget times the
 // FLOPs of one source. Errors are Prepared.planWidths'.
 func (n *narrowing) planWidths(o Settings, rename map[string]string) (map[*space.Space]int, error) {
-	p := n.from
-	limit, err := p.flopsLimit(o.Budget)
+	w, err := n.from.newPlanner(o.Budget, func(widths map[*space.Space]int) (float64, error) { return n.flopsAt(widths, rename) })
 	if err != nil {
 		return nil, err
 	}
-	w := p.newPlanner(func(widths map[*space.Space]int) (bool, error) {
-		flops, err := n.flopsAt(widths, rename)
-		return flops <= limit, err
-	})
-	w.add(p, n.trunk, o, anyWidth)
+	w.add(n.from, n.trunk, o, anyWidth)
 	first := n.alone[0]
 	w.add(first.p, first.t, o, first.freeIn)
 	for _, a := range n.alone[1:] {
@@ -32,11 +27,7 @@ func (n *narrowing) planWidths(o Settings, rename map[string]string) (map[*space
 			w.add(a.p, a.t, o, a.freeIn)
 		}
 	}
-	widths, err := w.plan()
-	if widths == nil && err == nil {
-		return nil, errTooSmall(o.Budget)
-	}
-	return widths, err
+	return w.plan()
 }
 
 // sameSpaces reports whether two models have as many features in each of these spaces.

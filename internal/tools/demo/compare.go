@@ -22,24 +22,21 @@ type row struct {
 }
 
 // variant is a merge of the table.
-type variant struct {
-	name, method, refit, until string
-	budget                     float64 // what each model is shrunk to by itself, all together
-}
+type variant struct{ name, method, refit, until string }
 
 var variants = []variant{
-	{"average", "average", "none", "", 0},
-	{"average, repaired", "average", "repair", "", 0},
-	{"permute", "permute", "none", "", 0},
-	{"permute, repaired", "permute", "repair", "", 0},
-	{"zip, the paper's settings", "zipit", "none", "", 0},
-	{"zip, the paper's, repaired", "zipit", "repair", "", 0},
-	{"zip, β = 1", "zip", "none", "", 0},
-	{"zip, β = 1, repaired", "zip", "repair", "", 0},
-	{"  the same up to %.0f %% of FLOPs", "zip", "repair", "68%", 0},
-	{"  the same up to %.0f %% of FLOPs", "zip", "repair", "35%", 0},
-	{"control: A's trunk, heads refitted", "graft", "", "", 0},
-	{"control: side by side, each shrunk", "ensemble", "ls", "", 1},
+	{"average", "average", "none", ""},
+	{"average, repaired", "average", "repair", ""},
+	{"permute", "permute", "none", ""},
+	{"permute, repaired", "permute", "repair", ""},
+	{"zip, the paper's settings", "zipit", "none", ""},
+	{"zip, the paper's, repaired", "zipit", "repair", ""},
+	{"zip, β = 1", "zip", "none", ""},
+	{"zip, β = 1, repaired", "zip", "repair", ""},
+	{"  the same up to %.0f %% of FLOPs", "zip", "repair", "68%"},
+	{"  the same up to %.0f %% of FLOPs", "zip", "repair", "35%"},
+	{"control: A's trunk, heads refitted", "graft", "", ""},
+	{"control: side by side, each shrunk", "ensemble", "ls", ""},
 }
 
 // compare prints the table of a pair; merged is the file that the command line made of it.

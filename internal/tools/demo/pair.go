@@ -115,7 +115,9 @@ func (p *pair) merge(ctx context.Context, v variant) (*transform.Result, error) 
 	if v.refit != "" {
 		s.Refit = v.refit
 	}
-	s.Budget, s.Narrow = v.budget, v.budget > 0
+	if v.method == "ensemble" { // as it is, it needs no merge
+		s.Budget, s.Narrow = 1, true
+	}
 	return p.prepared.Merge(ctx, p.d.engine, p.calib, transform.Options{Settings: s, Until: v.until})
 }
 
