@@ -35,7 +35,7 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 			return nil, err
 		}
 	}
-	return as, p.assignHeads(as, t, stats, o, readers)
+	return as, p.assignHeads(as, t, stats, o, planned, readers)
 }
 
 // errMatch names the space that could not be matched.
@@ -54,6 +54,9 @@ func (p *Prepared) assignSpace(sp *space.Space, t *merge.Trunk, stats *Statistic
 	}
 	if o.Represent == "base" && !sp.Even() {
 		return p.keepUneven(sp, moments(stats, sp), o)
+	}
+	if sp.Linear && o.mixes() && moments(stats, sp) != nil {
+		return p.mix(sp, t, stats, o, width, find)
 	}
 	if o.Match == "halves" && !t.Identical[sp] && sp.Mode == space.Zip {
 		return randomFeatures(sp, o, widths, width)

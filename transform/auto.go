@@ -248,7 +248,7 @@ func (c *chooser) try(spaces []*space.Space, name string) (merge.Assignments, er
 		out[sp] = a
 	}
 	if spaces[0].Heads > 0 && spaces[0].Mode != space.Pinned {
-		return out, r.p.assignGroup(out, r.trunk, spaces, r.stats, s, c.readers)
+		return out, r.p.assignGroup(out, r.trunk, spaces, r.stats, s, nil, c.readers)
 	}
 	return out, nil
 }

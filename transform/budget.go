@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx/cost"
+	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
@@ -60,7 +61,9 @@ func keptApart(sp *space.Space, t *merge.Trunk, o Settings) bool {
 }
 
 // anyWidth reports whether a merge may give the space another width.
-func anyWidth(sp *space.Space) bool { return sp.Mode == space.Zip && sp.Fixed == "" && sp.Apart == "" }
+func anyWidth(sp *space.Space) bool {
+	return (sp.Mode == space.Zip || sp.Linear || sp.AnyHeads) && sp.Fixed == "" && sp.Apart == ""
+}
 
 // flopsAt counts the FLOPs of a merged model of those widths.
 func (p *Prepared) flopsAt(t *merge.Trunk, widths map[*space.Space]int, rename map[string]string) (float64, error) {
@@ -77,14 +80,29 @@ func (p *Prepared) anyone(widths map[*space.Space]int) merge.Assignments {
 	as := merge.Assignments{}
 	for sp, w := range widths {
 		z := byNumber(p.widths(sp), w)
-		if sp.Even() && w == sp.Dim {
+		if sp.Heads > 0 && w != sp.Dim {
+			z = wholeHeads(sp, len(z.Of), w)
+		} else if sp.Even() && w == sp.Dim {
 			for k := range z.Of {
 				z.Of[k] = k % w
 			}
 		}
 		as[sp] = merge.Average(z)
+		if sp.Linear && (len(p.Sources.Models) > 1 || w != sp.Dim) { // combinations, which need adapters where heads read them
+			as[sp] = merge.Assignment{Zip: z, Coef: make([]float64, len(z.Of)), Mix: anyMix(len(z.Of), w)}
+		}
 	}
 	return as
+}
+
+// wholeHeads joins heads that are next to each other, whatever they are.
+func wholeHeads(sp *space.Space, features, width int) match.Zip {
+	inside := sp.Dim / sp.Heads
+	z := match.Zip{Width: width}
+	for k := range features {
+		z.Of = append(z.Of, k/inside*(width/inside)/(features/inside)*inside+k%inside)
+	}
+	return z
 }
 
 // ownNames lets a single model that is shrunk keep the names of its outputs.

@@ -28,6 +28,7 @@ type planned struct {
 	dim  int     // features in a model
 	most int     // the number of features that there are
 	unit bool    // widths are those that suit convolutions
+	head int     // features in a head, where whole heads are kept; else 0
 }
 
 // newPlanner plans for a budget, FLOPs relative to one source, where widths need the FLOPs that flopsAt counts. Errors are
@@ -48,13 +49,21 @@ func (p *Prepared) newPlanner(budget float64, flopsAt func(map[*space.Space]int)
 func (w *planner) add(p *Prepared, t *merge.Trunk, o Settings, free func(*space.Space) bool) {
 	maps.Copy(w.start, p.ownWidths(t, o))
 	writers := p.writers(t)
+	heads := map[int]*space.Space{} // the first space of each group, which plans for all
 	for _, sp := range t.Analysis.Spaces {
 		if !free(sp) {
 			continue
 		}
+		if first := heads[sp.Group]; sp.AnyHeads && first != nil {
+			w.tied[first] = append(w.tied[first], sp)
+			continue
+		}
 		one := planned{own: float64(meanWidth(sp)), dim: meanWidth(sp), most: sp.First(len(p.Sources.Models))}
 		one.unit = writers[sp].convolutions > 0 && meanWidth(sp) >= leastChannels
-		if writers[sp].all > 1 {
+		if sp.AnyHeads {
+			heads[sp.Group], one.head, one.unit = sp, sp.Dim/sp.Heads, false
+			one.own *= headLean
+		} else if writers[sp].all > 1 {
 			one.own *= streamLean
 		}
 		w.spaces, w.of[sp] = append(w.spaces, sp), one
@@ -66,6 +75,9 @@ func (w *planner) add(p *Prepared, t *merge.Trunk, o Settings, free func(*space.
 // that block; a block costs the product of both widths (docs/matching.md).
 const streamLean = 1.6
 
+// headLean is the same for attention heads: one that is left out is lost as a whole, and so is what it looked at (docs/matching.md).
+const headLean = 1.6
+
 // Engines lay the channels of convolutions out in blocks, and leave those that do not fill them to slower code, which can cost
 // more than the FLOPs save (docs/matching.md). So widths become multiples of four, from wideChannels on of eight. Spaces of fewer
 // than leastChannels have few widths to choose from as it is.
@@ -74,21 +86,31 @@ const leastChannels, wideChannels = 16, 64
 // tie gives the spaces of another model the widths of the first model's that are planned.
 func (w *planner) tie(first, others []*space.Space) {
 	for k, sp := range first {
-		w.tied[sp] = append(w.tied[sp], others[k])
+		if w.of[sp].own > 0 { // else another space of its heads plans for it, and for this one
+			w.tied[sp] = append(w.tied[sp], others[k])
+			continue
+		}
+		for leader, follow := range w.tied {
+			if slices.Contains(follow, sp) {
+				w.tied[leader] = append(follow, others[k])
+			}
+		}
 	}
 }
 
-// set gives a space, and those that are tied to it, a width.
+// set gives a space a width, and those that are tied to it the same share of theirs.
 func (w *planner) set(widths map[*space.Space]int, sp *space.Space, width int) {
 	widths[sp] = width
 	for _, other := range w.tied[sp] {
-		widths[other] = width
+		widths[other] = width * other.Dim / sp.Dim
 	}
 }
 
 // unitOf is what a space's width is a multiple of where it is about n.
 func (w *planner) unitOf(sp *space.Space, n float64) int {
 	switch {
+	case w.of[sp].head > 0:
+		return w.of[sp].head
 	case !w.of[sp].unit:
 		return 1
 	case n >= wideChannels:

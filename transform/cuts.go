@@ -40,6 +40,14 @@ func (p *Prepared) Widest() (*merge.Trunk, error) {
 // each model keeps its own unless sharing what follows saves FLOPs: the next layer reads the features of all models, which
 // costs what that layer costs in all of them.
 func (p *Prepared) findTrunk(cut merge.Cut, o Settings) (*merge.Trunk, error) {
+	t, err := p.longestTrunk(cut, o)
+	if err == nil {
+		p.markMixed(t, o)
+	}
+	return t, err
+}
+
+func (p *Prepared) longestTrunk(cut merge.Cut, o Settings) (*merge.Trunk, error) {
 	t, err := merge.FindTrunk(p.Sources, cut)
 	apart := func(sp *space.Space) bool { return keptApart(sp, t, o) }
 	if err != nil || len(p.Sources.Models) < 2 || cut.None || len(cut.Values) > 0 || !slices.ContainsFunc(t.Analysis.Spaces, apart) {

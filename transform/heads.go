@@ -11,7 +11,7 @@ import (
 // assignHeads matches attention heads as a whole: for every group of spaces whose heads move together
 // (queries and keys, values), each model's heads are assigned to the first model's by how well the features
 // inside can be matched in all spaces of the group; then the features inside each pair of heads are matched.
-func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Statistics, o Settings, readers *readerFinder) error {
+func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Statistics, o Settings, planned map[*space.Space]int, readers *readerFinder) error {
 	groups := map[int][]*space.Space{}
 	for _, sp := range t.Analysis.Spaces {
 		if sp.Heads > 0 && sp.Mode != space.Pinned {
@@ -24,7 +24,7 @@ func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Stat
 	}
 	sort.Ints(order)
 	for _, g := range order {
-		if err := p.assignGroup(as, t, groups[g], stats, o, readers); err != nil {
+		if err := p.assignGroup(as, t, groups[g], stats, o, planned, readers); err != nil {
 			return err
 		}
 	}
@@ -35,7 +35,7 @@ func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Stat
 // features in place, and with them the heads of the group: the others are matched inside the heads. But a space of one
 // feature for each head, or of a fixed order inside, needs no statistics of its own (a table of relative positions does not
 // depend on the data): it goes with the others.
-func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*space.Space, stats *Statistics, o Settings, readers *readerFinder) error {
+func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*space.Space, stats *Statistics, o Settings, planned map[*space.Space]int, readers *readerFinder) error {
 	switch o.Match {
 	case "identity", "none":
 		return nil
@@ -58,7 +58,7 @@ func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*s
 		return nil
 	}
 	if !fixed {
-		if kept, err := p.keepHeads(as, free, stats, o, readers); kept || err != nil {
+		if kept, err := p.keepHeads(as, free, stats, o, plannedHeads(free[0], planned), readers); kept || err != nil {
 			return err
 		}
 	}
@@ -85,6 +85,14 @@ func (p *Prepared) assignGroup(as merge.Assignments, t *merge.Trunk, spaces []*s
 		}
 	}
 	return nil
+}
+
+// plannedHeads is the number of heads that a group is to have: as many as in each model, unless planned otherwise.
+func plannedHeads(sp *space.Space, planned map[*space.Space]int) int {
+	if w := planned[sp]; w > 0 {
+		return w / (sp.Dim / sp.Heads)
+	}
+	return sp.Heads
 }
 
 // matchModelHeads writes model i's heads and features into the assignments of a group. Fixed heads keep their places.

@@ -8,10 +8,10 @@ import (
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
-// keepHeads keeps whole attention heads of a group, as many as one model has, each imitated in all spaces of the group:
+// keepHeads keeps so many whole attention heads of a group, each imitated in all spaces of the group:
 // those that explain best what is read of all heads (subset), or the same number of each model at random (halves).
 // ok is false where they are to be matched otherwise.
-func (p *Prepared) keepHeads(as merge.Assignments, spaces []*space.Space, stats *Statistics, o Settings, readers *readerFinder) (ok bool, err error) {
+func (p *Prepared) keepHeads(as merge.Assignments, spaces []*space.Space, stats *Statistics, o Settings, heads int, readers *readerFinder) (ok bool, err error) {
 	for _, sp := range spaces {
 		if moments(stats, sp) == nil || !sp.Even() || sp.Dim%sp.Heads != 0 {
 			return false, nil
@@ -20,9 +20,12 @@ func (p *Prepared) keepHeads(as merge.Assignments, spaces []*space.Space, stats 
 	var kept []int
 	switch o.Match {
 	case "subset":
-		kept, err = p.bestHeads(spaces, stats, readers)
+		kept, err = p.bestHeads(spaces, stats, heads, readers)
+		if kept == nil && heads != spaces[0].Heads { // too few samples to tell, but so many it must be
+			kept = p.randomHeads(spaces[0], heads, o.Seed)
+		}
 	case "halves":
-		kept = p.randomHeads(spaces[0], o.Seed)
+		kept = p.randomHeads(spaces[0], heads, o.Seed)
 	}
 	if kept == nil || err != nil {
 		return false, err
@@ -32,7 +35,7 @@ func (p *Prepared) keepHeads(as merge.Assignments, spaces []*space.Space, stats 
 
 // bestHeads ranks heads, counted over all models, where constant weights read their features: the values' space. It
 // returns nil where no space of the group is read so.
-func (p *Prepared) bestHeads(spaces []*space.Space, stats *Statistics, readers *readerFinder) ([]int, error) {
+func (p *Prepared) bestHeads(spaces []*space.Space, stats *Statistics, heads int, readers *readerFinder) ([]int, error) {
 	for _, sp := range spaces {
 		m, widths := moments(stats, sp), p.widths(sp)
 		read, err := readers.of(sp)
@@ -40,14 +43,14 @@ func (p *Prepared) bestHeads(spaces []*space.Space, stats *Statistics, readers *
 			return nil, err
 		}
 		if len(read) > 0 && explains(m, widths) {
-			return match.RankBlocks(stats.features(m, widths, read), sp.Dim/sp.Heads, sp.Heads)
+			return match.RankBlocks(stats.features(m, widths, read), sp.Dim/sp.Heads, heads)
 		}
 	}
 	return nil, nil
 }
 
 // randomHeads draws heads, as many of each model but for the rest.
-func (p *Prepared) randomHeads(sp *space.Space, seed uint64) []int {
+func (p *Prepared) randomHeads(sp *space.Space, heads int, seed uint64) []int {
 	rng := rand.New(rand.NewPCG(seed+uint64(sp.ID), 2))
 	models := len(p.Sources.Models)
 	orders := make([][]int, models)
@@ -56,7 +59,7 @@ func (p *Prepared) randomHeads(sp *space.Space, seed uint64) []int {
 	}
 	first := rng.IntN(models)
 	var kept []int
-	for k := range sp.Heads {
+	for k := range heads {
 		i := (first + k) % models
 		kept = append(kept, i*sp.Heads+orders[i][k/models])
 	}
@@ -71,7 +74,11 @@ func (p *Prepared) joinHeads(as merge.Assignments, spaces []*space.Space, stats 
 		m := moments(stats, sp)
 		like[s] = newHeadLikeness(sp, match.Features{Widths: p.widths(sp), Mean: m.Mean, Cov: m.Cov})
 	}
-	z, err := match.JoinKept(widthsOf(len(p.Sources.Models), spaces[0].Heads), kept, func(k, l int) (total float64, err error) {
+	join := match.JoinKept
+	if len(kept) != spaces[0].Heads {
+		join = match.JoinNearest
+	}
+	z, err := join(widthsOf(len(p.Sources.Models), spaces[0].Heads), kept, func(k, l int) (total float64, err error) {
 		for _, x := range like {
 			score, _, err := x.of(k, l)
 			if err != nil {
@@ -128,7 +135,7 @@ func (x headLikeness) of(head, other int) (score float64, to []int, err error) {
 // imitate writes out, feature by feature, that head k joins merged head z.Of[k], which is kept[z.Of[k]].
 func (x headLikeness) imitate(z match.Zip, kept []int) (merge.Assignment, error) {
 	d := x.sp.Dim / x.sp.Heads
-	features := match.Zip{Width: x.sp.Dim, Of: make([]int, x.n)}
+	features := match.Zip{Width: len(kept) * d, Of: make([]int, x.n)}
 	for head, m := range z.Of {
 		_, inside, err := x.of(head, kept[m])
 		if err != nil {

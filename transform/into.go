@@ -16,6 +16,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/transform/pair"
 	"github.com/onnx-zip/onnx-zip/transform/refit"
 	"github.com/onnx-zip/onnx-zip/transform/rewrite"
+	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
 // Edit is what PrepareInto changes in a merged file.
@@ -170,7 +171,7 @@ func (in *Into) match(ctx context.Context, n NewHead, e Edit) error {
 	if err != nil {
 		return err
 	}
-	m, err := attach.Find(analysisInput(in.trunk), analysisInput(src), o)
+	src, m, err := in.findShared(src, o)
 	if err != nil {
 		return err
 	}
@@ -187,6 +188,21 @@ func (in *Into) match(ctx context.Context, n NewHead, e Edit) error {
 	}
 	in.New = append(in.New, h)
 	return nil
+}
+
+// findShared finds what the trunk computes of a model; of one whose norms have gains, or of the same with the gains in the weights behind them
+// where the trunk computes more of that: it holds combinations of a stream's features then.
+func (in *Into) findShared(src *merge.Source, o pair.Options) (*merge.Source, *attach.Match, error) {
+	m, err := attach.Find(analysisInput(in.trunk), analysisInput(src), o)
+	plain, n, errPlain := plainSource(src, space.Analyze([]space.Input{analysisInput(src)}, nil, space.Options{}), 0)
+	if errPlain != nil || n == 0 {
+		return src, m, err
+	}
+	other, errPlain := attach.Find(analysisInput(in.trunk), analysisInput(plain), o)
+	if errPlain == nil && (err != nil || other.Shared > m.Shared) {
+		return plain, other, nil
+	}
+	return src, m, err
 }
 
 // raise writes the file for a later opset, if it is one and changes none of the file's nodes.

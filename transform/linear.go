@@ -105,6 +105,9 @@ func (f *linearFinder) trace() {
 			f.source[merged] = sourceValue{i, name, false}
 		}
 	}
+	for _, b := range f.m.Bases {
+		f.source[b.Made], f.source[b.Out] = sourceValue{b.Model, b.Value, false}, sourceValue{b.Model, b.Value, false}
+	}
 	for _, n := range f.merged.Order {
 		at := -1
 		for _, v := range onnx.Reads(n) {
@@ -230,9 +233,7 @@ func (f *linearFinder) members(value string, axis int) ([]refit.Member, bool) {
 			return nil, false
 		}
 		m := refit.Member{Value: f.side.Values[src.model][f.p.narrowed.own(src.model, src.name)]}
-		ok := true
-		m.To, m.Coef, ok = f.p.narrowed.member(src.model, src.name, axis, int(dims[axis].Size))
-		return []refit.Member{m}, ok
+		return []refit.Member{m}, f.p.narrowed.member(&m, src.model, src.name, axis, int(dims[axis].Size))
 	}
 	var out []refit.Member
 	for i := range f.p.Sources.Models {
@@ -242,7 +243,7 @@ func (f *linearFinder) members(value string, axis int) ([]refit.Member, bool) {
 			return nil, false
 		}
 		to, coef, _ := f.as.Map(layouts[axis], i, len(f.p.Sources.Models))
-		out = append(out, refit.Member{Value: f.side.Values[i][name], To: to, Coef: coef})
+		out = append(out, refit.Member{Value: f.side.Values[i][name], To: to, Coef: coef, Mix: f.as.MixOf(layouts[axis], i)})
 	}
 	return out, true
 }

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
@@ -67,6 +68,7 @@ func (p *Prepared) alone(t *merge.Trunk, side *merge.Merged, i int) (a *alone, e
 	if a.t, err = merge.FindTrunk(a.p.Sources, merge.Cut{Distinct: true}); err != nil {
 		return nil, err
 	}
+	a.p.markMixed(a.t, Settings{Match: "subset"})
 	shared := map[*space.Space]bool{} // the trunk makes their features, or a recurrence has them
 	for _, n := range src.Index.Order {
 		touched := n.GetOutput()
@@ -84,11 +86,15 @@ func (p *Prepared) alone(t *merge.Trunk, side *merge.Merged, i int) (a *alone, e
 		}
 	}
 	taps := a.tapper()
+	bound := map[int]bool{} // groups of heads that have a space which keeps its width
 	for _, sp := range a.t.Analysis.Spaces {
 		if _, measured := taps.find(sp); measured && anyWidth(sp) && !sp.Constant && !shared[sp] {
 			a.free = append(a.free, sp)
+		} else if sp.Heads > 0 {
+			bound[sp.Group] = true
 		}
 	}
+	a.free = slices.DeleteFunc(a.free, func(sp *space.Space) bool { return sp.AnyHeads && bound[sp.Group] })
 	return a, a.keepFixed()
 }
 
@@ -107,24 +113,47 @@ func (n *narrowing) taps() (all []calibrate.Tap) {
 }
 
 // keepFixed leaves out spaces that the graph does not let change: some node counts on their width.
-func (a *alone) keepFixed() error {
-	halved := func(spaces ...*space.Space) error {
-		widths := map[*space.Space]int{}
-		for _, sp := range spaces {
-			widths[sp] = (sp.Dim + 1) / 2
-		}
-		_, err := merge.Build(a.p.Sources, a.t, a.any(widths), merge.Options{Rename: a.p.ownNames(nil), Ones: true})
-		return err
-	}
-	err := halved(a.free...)
-	if err == nil || fault.As(err).Kind != fault.Unsupported {
-		return err
-	}
-	a.free = slices.DeleteFunc(a.free, func(sp *space.Space) bool { return halved(sp) != nil })
-	return halved(a.free...)
+func (a *alone) keepFixed() (err error) {
+	a.free, err = a.p.changeable(a.t, a.free)
+	return err
 }
 
-// any are assignments of those widths, whichever features are kept: enough to count with.
+// changeable are those of a trunk's spaces that may have other widths, as far as the graph goes. Spaces of one group of heads change
+// together.
+func (p *Prepared) changeable(t *merge.Trunk, spaces []*space.Space) ([]*space.Space, error) {
+	fits := func(spaces ...*space.Space) error {
+		widths := p.ownWidths(t, Settings{})
+		for _, sp := range spaces {
+			widths[sp] = halved(sp)
+		}
+		_, err := merge.Build(p.Sources, t, p.anyone(widths), merge.Options{Rename: p.ownNames(nil), Ones: true})
+		return err
+	}
+	err := fits(spaces...)
+	if err == nil || fault.As(err).Kind != fault.Unsupported {
+		return spaces, err
+	}
+	var kept []*space.Space
+	for _, sp := range spaces {
+		together := slices.DeleteFunc(slices.Clone(spaces), func(other *space.Space) bool {
+			return other != sp && !(sp.AnyHeads && other.AnyHeads && other.Group == sp.Group)
+		})
+		if fits(together...) == nil {
+			kept = append(kept, sp)
+		}
+	}
+	return kept, fits(kept...)
+}
+
+// halved is about half of a space's width, in whole heads.
+func halved(sp *space.Space) int {
+	if sp.AnyHeads {
+		return sp.Dim / sp.Heads * ((sp.Heads + 1) / 2)
+	}
+	return (sp.Dim + 1) / 2
+}
+
+// any are assignments of those widths, whichever features are kept: enough to count with. Spaces that keep their width keep their features.
 func (a *alone) any(widths map[*space.Space]int) merge.Assignments {
 	own := map[*space.Space]int{}
 	for _, sp := range a.t.Analysis.Spaces {
@@ -156,7 +185,23 @@ func (a *alone) choose(ctx context.Context, stats *Statistics, o Settings, width
 			return nil, errMatch(sp, err)
 		}
 	}
-	return as, nil
+	return as, a.chooseHeads(as, stats, o, widths, readers)
+}
+
+// chooseHeads keeps the heads that explain most of what is read of all, in the groups that are to have another number of them.
+func (a *alone) chooseHeads(as merge.Assignments, stats *Statistics, o Settings, widths map[*space.Space]int, readers *readerFinder) error {
+	groups := map[int][]*space.Space{}
+	for _, sp := range a.free {
+		if sp.AnyHeads && widths[sp] != sp.Dim {
+			groups[sp.Group] = append(groups[sp.Group], sp)
+		}
+	}
+	for _, g := range slices.Sorted(maps.Keys(groups)) {
+		if err := a.p.assignGroup(as, a.t, groups[g], stats, o, widths, readers); err != nil {
+			return errMatch(groups[g][0], err)
+		}
+	}
+	return nil
 }
 
 // freeIn reports whether a model's space may be narrowed.

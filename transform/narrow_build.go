@@ -5,6 +5,7 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/transform/merge"
+	"github.com/onnx-zip/onnx-zip/transform/refit"
 	"github.com/onnx-zip/onnx-zip/transform/space"
 )
 
@@ -60,32 +61,33 @@ func (n *narrowing) apply(o Options, widths map[*space.Space]int) (*Prepared, *m
 	return &p, t, out, nil
 }
 
-// member says which channel of a head's value each channel of its model's own value is, and with which weight; the head's has so
-// many. ok is false where that cannot be told. A nil narrowing has narrowed nothing.
-func (n *narrowing) member(model int, value string, axis, size int) (to []int, coef []float64, ok bool) {
-	if n == nil {
-		return itself(size)
+// member says in m which channel of a head's value each channel of its model's own value is, and with which weight; the head's has so
+// many. It is false where that cannot be told. A nil narrowing has narrowed nothing.
+func (n *narrowing) member(m *refit.Member, model int, value string, axis, size int) bool {
+	if n == nil || n.alone[model].again[value] != "" {
+		m.To, m.Coef = itself(size)
+		return true
 	}
 	a := n.alone[model]
-	if a.again[value] != "" {
-		return itself(size)
+	layouts := a.t.Analysis.Layouts(0, value)
+	if axis >= len(layouts) || layouts[axis].Aligned() {
+		m.To, m.Coef = itself(size)
+		return true
 	}
-	if layouts := a.t.Analysis.Layouts(0, value); axis < len(layouts) && !layouts[axis].Aligned() {
-		if !onlyFeatures(layouts, axis) {
-			return nil, nil, false
-		}
-		to, coef, _ = a.as.Map(layouts[axis], 0, 1)
-		return to, coef, true
+	if !onlyFeatures(layouts, axis) {
+		return false
 	}
-	return itself(size)
+	m.To, m.Coef, _ = a.as.Map(layouts[axis], 0, 1)
+	m.Mix = a.as.MixOf(layouts[axis], 0)
+	return true
 }
 
 // itself lets every channel be itself.
-func itself(size int) (to []int, coef []float64, ok bool) {
+func itself(size int) (to []int, coef []float64) {
 	for c := range size {
 		to, coef = append(to, c), append(coef, 1)
 	}
-	return to, coef, true
+	return to, coef
 }
 
 // own is the name that a value of a narrowed model has in the model itself.

@@ -170,6 +170,10 @@ func (w *twins) checkMatch(t fataler, e calibrate.Engine, feeds map[string]*onnx
 		if !distinct || !quiet && slices.Contains(live, false) {
 			return false
 		}
+		if as[s].Mix != nil { // its outputs tell: each combination has something of all features
+			exact = false
+			continue
+		}
 		for f, to := range w.orders[k] {
 			found := as[s].Of[f] == as[s].Of[s.Dim+to]
 			if live[f] && !found {

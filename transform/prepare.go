@@ -83,7 +83,10 @@ func Prepare(models []*onnx.Model, o PrepareOptions) (*Prepared, error) {
 	for _, h := range heads[1:] {
 		p.pairing.MapInput = append(p.pairing.MapInput, o.MapInput[h])
 	}
-	return p, p.pair(sources)
+	if err := p.pair(sources); err != nil {
+		return p, err
+	}
+	return p, p.pairPlain()
 }
 
 // pair finds what corresponds between the models in their common form, and the spaces of that.

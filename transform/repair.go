@@ -34,8 +34,8 @@ func (p *Prepared) RepairNodes(t *merge.Trunk, as merge.Assignments, stats *Stat
 		n := p.Sources.Pairing.Nodes[k][0]
 		axis, ok := tp.featureAxis(n.GetOutput()[0])
 		m := stats.Node(k)
-		if !ok || m == nil {
-			continue
+		if !ok || m == nil || as.MixOf(t.Analysis.Layouts(0, n.GetOutput()[0])[axis], 0) != nil {
+			continue // variances do not say what combinations of channels vary by
 		}
 		r := refit.Node{
 			Group: k, Name: onnx.NodeName(n), Output: n.GetOutput()[0], Axis: axis,
@@ -81,7 +81,7 @@ func (p *Prepared) addTargets(r *refit.Node, t *merge.Trunk, as merge.Assignment
 			}
 		}
 		first += len(to)
-		r.Members = append(r.Members, refit.Member{Value: side.Values[i][name], To: to, Coef: coef})
+		r.Members = append(r.Members, refit.Member{Value: side.Values[i][name], To: to, Coef: coef, Mix: as.MixOf(layout, i)})
 	}
 	for q := range count {
 		if count[q] > 0 {

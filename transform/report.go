@@ -74,6 +74,8 @@ type SpaceReport struct {
 	Mode      string `json:"mode"`
 	Why       string `json:"why,omitempty"`
 	Identical bool   `json:"identical,omitempty"`
+	// Combined says that merged features are combinations of all features: nothing sees the space's features one by one.
+	Combined bool `json:"combined,omitempty"`
 	// Across counts merged features that join features of several models, Within those that join several
 	// of one model, Alone those of a single feature.
 	Across int `json:"across"`
@@ -162,7 +164,13 @@ func (r *run) reportSpaces(rep *Report) {
 		if c, ok := r.auto.choice(sp); ok {
 			s.Match, s.Residuals = c.match, c.residuals
 		}
+		if a.Mix != nil {
+			s.combined(len(r.p.Sources.Models))
+		}
 		for _, members := range a.Members() {
+			if s.Combined {
+				break
+			}
 			models := map[int]bool{}
 			for _, k := range members {
 				models[sp.Model(k)] = true
@@ -177,6 +185,19 @@ func (r *run) reportSpaces(rep *Report) {
 			}
 		}
 		rep.Spaces = append(rep.Spaces, s)
+	}
+}
+
+// combined counts combinations, each of which has something of all features.
+func (s *SpaceReport) combined(models int) {
+	s.Combined = true
+	for i := range s.Features {
+		s.Features[i] = s.Width
+	}
+	if models > 1 {
+		s.Across = s.Width
+	} else {
+		s.Within = s.Width
 	}
 }
 

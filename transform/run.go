@@ -64,6 +64,17 @@ func (p *Prepared) NeedsData(o Options) (bool, error) {
 // trunk finds what a merge with these options shares, and the models that it shares it of: with all prefixes where the
 // trunk reaches the nodes that join them, else as they are.
 func (p *Prepared) trunk(o Options) (*Prepared, *merge.Trunk, error) {
+	p, t, err := p.trunkAsIs(o)
+	if err != nil {
+		return p, t, err
+	}
+	if p, t, err = p.inAnyBasis(o, t); err == nil && o.Budget > 0 {
+		err = p.markChangeable(t)
+	}
+	return p, t, err
+}
+
+func (p *Prepared) trunkAsIs(o Options) (*Prepared, *merge.Trunk, error) {
 	if p.joined != nil {
 		p = p.joined
 	}
@@ -277,7 +288,7 @@ func (r *run) nothingShared() error {
 // fullWidth reports whether no feature was merged with another.
 func (r *run) fullWidth() bool {
 	for _, a := range r.as {
-		if a.Width != len(a.Of) {
+		if a.Width != len(a.Of) || a.Mix != nil {
 			return false
 		}
 	}

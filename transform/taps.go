@@ -39,7 +39,7 @@ func (p tapper) spaces() []calibrate.Tap {
 func (p tapper) taps(nodes, places bool) []calibrate.Tap {
 	taps := p.spaces()
 	if places {
-		taps = append(taps, p.places()...)
+		taps = append(append(taps, p.places()...), p.norms()...)
 	}
 	if nodes {
 		taps = append(taps, p.nodes()...)

@@ -39,6 +39,7 @@ var rules = []struct {
 	{"transform/space", []string{fault, "onnx/...", "transform/pair"}},
 	{"transform/attach", []string{fault, "onnx/...", "transform/pair", "transform/space"}},
 	{"transform/merge", []string{fault, "onnx/...", "transform/pair", "transform/space", "transform/match", "transform/rewrite"}},
+	{"transform/basis", []string{"onnx/...", "transform/space", "transform/match"}},
 	{"transform/adopt", []string{fault, "onnx/...", "calibrate"}},
 	{"transform/refit", []string{fault, "onnx/...", "calibrate", "transform/merge"}},
 	{"transform", []string{fault, "onnx/...", "calibrate", "transform/..."}},

@@ -2,6 +2,7 @@ package match
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -20,6 +21,27 @@ func SubsetOfPairs(f Features, o Options) (z Zip, keep []int, err error) {
 	n := f.total()
 	z, err = JoinKept(f.Widths, keep, func(k, l int) (float64, error) { return c[k*n+l], nil })
 	return z, keep, err
+}
+
+// JoinNearest lets every feature that is not kept join the kept one that is most like it: keep[m] is merged feature m.
+func JoinNearest(widths, keep []int, likeness func(k, l int) (float64, error)) (z Zip, err error) {
+	model, _ := Features{Widths: widths}.origin()
+	z = Zip{Width: len(keep), Of: make([]int, len(model))}
+	for k := range model {
+		most := math.Inf(-1)
+		for m, l := range keep {
+			like := math.Inf(1)
+			if k != l {
+				if like, err = likeness(k, l); err != nil {
+					return Zip{}, err
+				}
+			}
+			if like > most {
+				most, z.Of[k] = like, m
+			}
+		}
+	}
+	return z, nil
 }
 
 // JoinKept gives every merged feature, which is keep[m], one member of each model: of the others', those that are

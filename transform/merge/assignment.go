@@ -6,6 +6,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/transform/match"
 	"github.com/onnx-zip/onnx-zip/transform/space"
+	"gonum.org/v1/gonum/mat"
 )
 
 // Assignment is a zip of one space with the weights of its members: M has Coef[k] at row Of[k], column
@@ -14,7 +15,14 @@ import (
 type Assignment struct {
 	match.Zip
 	Coef []float64
+	// Mix, of a linear space, has combinations of features instead: Of and Coef then only say which merged feature each
+	// feature has most of, and how much of it is kept.
+	Mix *Mix
 }
+
+// Mix merges features into combinations: z = M·x and x ≈ U·z, with the features of all models stacked in x. M is [Width, features],
+// U [features, Width].
+type Mix struct{ M, U *mat.Dense }
 
 // Average gives every member of a merged feature the same weight: M = D⁻¹Pᵀ (ZipIt, §3).
 func Average(z match.Zip) Assignment {
@@ -57,6 +65,9 @@ func Imitate(z match.Zip, keep []int) Assignment {
 
 // keepsOrder reports whether merged feature k takes feature k of every model, of dim each.
 func (a Assignment) keepsOrder(dim int) bool {
+	if a.Mix != nil {
+		return false
+	}
 	for k, m := range a.Of {
 		if m != k%dim {
 			return false
@@ -70,7 +81,10 @@ type Assignments map[*space.Space]Assignment
 
 // segmentSize is the number of positions of a segment after the merge; -1 where unknown.
 func (as Assignments) segmentSize(seg space.Segment) int {
-	if stays(seg) || seg.Part != space.Whole { // heads, and what is inside, keep their numbers
+	if a := as[seg.Space]; !stays(seg) && seg.Part == space.HeadPart && a.Width != seg.Space.Dim {
+		return a.Width / (seg.Space.Dim / seg.Space.Heads) * seg.Inner
+	}
+	if stays(seg) || seg.Part != space.Whole { // what is inside heads keeps its number
 		return seg.Size
 	}
 	return as[seg.Space].Width * seg.Inner
@@ -97,7 +111,13 @@ func (as Assignments) check(spaces []*space.Space, models int) error {
 		if err := a.Validate(); err != nil {
 			return fault.Wrap(fault.Usage, "bad_assignment", err, "space %q", s.Name)
 		}
-		if s.Mode == space.Permute && !oneEach(a.Zip, s.Dim) {
+		if a.Mix != nil {
+			if err := a.checkMix(s); err != nil {
+				return err
+			}
+			continue
+		}
+		if anyHeads := s.AnyHeads && a.Width != s.Dim; s.Mode == space.Permute && !anyHeads && !oneEach(a.Zip, s.Dim) {
 			return fault.New(fault.Usage, "bad_assignment", "space %q: every merged feature must take one feature of each model: %s",
 				s.Name, s.Reasons())
 		}
@@ -111,6 +131,17 @@ func (as Assignments) check(spaces []*space.Space, models int) error {
 	return nil
 }
 
+// checkMix reports combinations that do not fit their space.
+func (a Assignment) checkMix(s *space.Space) error {
+	rows, columns := a.Mix.M.Dims()
+	n, width := a.Mix.U.Dims()
+	if !s.Linear || rows != a.Width || width != a.Width || columns != len(a.Of) || n != len(a.Of) {
+		return fault.New(fault.Usage, "bad_assignment", "space %q: combinations %d×%d and %d×%d of %d features, linear %t",
+			s.Name, rows, columns, n, width, len(a.Of), s.Linear)
+	}
+	return nil
+}
+
 // oneEach reports whether every merged feature takes exactly one feature of each model.
 func oneEach(z match.Zip, dim int) bool {
 	seen := map[[2]int]bool{}
@@ -120,17 +151,19 @@ func oneEach(z match.Zip, dim int) bool {
 	return z.Width == dim && len(seen) == len(z.Of)
 }
 
-// keepsHeads reports whether every head of every model goes into one merged head, one to one.
+// keepsHeads reports whether every head of every model goes into one merged head: one to one, but where there are more or fewer than in
+// each.
 func keepsHeads(a Assignment, s *space.Space, models int) bool {
 	inside := s.Dim / s.Heads
-	if a.Width != s.Dim {
+	others := a.Width != s.Dim
+	if others && (!s.AnyHeads || a.Width%inside != 0) {
 		return false
 	}
 	for i := range models {
 		seen := map[int]bool{}
 		for f := range s.Dim {
 			to := a.Of[i*s.Dim+f]
-			if to/inside != a.Of[i*s.Dim+f/inside*inside]/inside || seen[to] || s.InsideFixed && to%inside != f%inside || s.HeadsFixed && to/inside != f/inside {
+			if to/inside != a.Of[i*s.Dim+f/inside*inside]/inside || seen[to] && !others || s.InsideFixed && to%inside != f%inside || s.HeadsFixed && to/inside != f/inside {
 				return false
 			}
 			seen[to] = true
@@ -144,6 +177,8 @@ type axisMap struct {
 	to    []int     // position → merged position
 	coef  []float64 // position → weight under M
 	width int       // positions of the merged axis
+	// mix has the combinations of an axis of a linear space, the model's own part: M [width, positions] and U [positions, width].
+	mix *Mix
 }
 
 // mapAxis lays a model's axis onto the merged one, segment by segment: feature f of model i goes to
@@ -155,6 +190,9 @@ func (as Assignments) mapAxis(layout space.Layout, model, models, size int) axis
 		for _, seg := range layout {
 			size += seg.Size
 		}
+	}
+	if len(layout) == 1 && layout[0].Space != nil && as[layout[0].Space].Mix != nil {
+		return as[layout[0].Space].mixed(layout[0].Space, model)
 	}
 	m := axisMap{to: make([]int, 0, max(size, 0)), coef: make([]float64, 0, max(size, 0))}
 	for _, seg := range layout {
@@ -199,6 +237,15 @@ func (as Assignments) mapAxis(layout space.Layout, model, models, size int) axis
 	return m
 }
 
+// mixed is the axis of a model on which a linear space lies.
+func (a Assignment) mixed(s *space.Space, model int) axisMap {
+	first, n := s.First(model), s.In(model)
+	return axisMap{
+		to: a.Of[first : first+n], coef: a.Coef[first : first+n], width: a.Width,
+		mix: &Mix{M: a.Mix.M.Slice(0, a.Width, first, first+n).(*mat.Dense), U: a.Mix.U.Slice(first, first+n, 0, a.Width).(*mat.Dense)},
+	}
+}
+
 // addHeads lays an axis that counts heads: head h goes where the assignment sends its first feature.
 func (m *axisMap) addHeads(a Assignment, seg space.Segment, first int) {
 	inside := seg.Space.Dim / seg.Space.Heads
@@ -207,7 +254,7 @@ func (m *axisMap) addHeads(a Assignment, seg space.Segment, first int) {
 		m.to = append(m.to, m.width+a.Of[f]/inside*seg.Inner+p%seg.Inner)
 		m.coef = append(m.coef, a.Coef[f])
 	}
-	m.width += seg.Size
+	m.width += a.Width / inside * seg.Inner
 }
 
 // addRepeated lays an axis that holds each head's features several times: all copies go where the features go.
@@ -250,7 +297,7 @@ func (as Assignments) insideGroups(v []float64, dims []int64, seg space.Segment,
 
 // identity reports whether the model's axis is the merged axis.
 func (m axisMap) identity() bool {
-	if m.width != len(m.to) {
+	if m.mix != nil || m.width != len(m.to) {
 		return false
 	}
 	for p, q := range m.to {
@@ -282,7 +329,13 @@ func (m axisMap) scatterInto(out, v []float64, dims []int64, axis int, weighted 
 	for _, d := range dims[axis+1:] {
 		inner *= int(d)
 	}
+	newDims := append([]int64(nil), dims...)
+	newDims[axis] = int64(m.width)
 	n := len(m.to)
+	if m.mix != nil {
+		m.mixInto(out, v, outer, n, inner, weighted)
+		return out, newDims
+	}
 	for o := range outer {
 		for p := range n {
 			src := v[(o*n+p)*inner : (o*n+p+1)*inner]
@@ -299,9 +352,30 @@ func (m axisMap) scatterInto(out, v []float64, dims []int64, axis int, weighted 
 			}
 		}
 	}
-	newDims := append([]int64(nil), dims...)
-	newDims[axis] = int64(m.width)
 	return out, newDims
+}
+
+// mixInto multiplies v [outer, n, inner] by M along its middle where weighted, by Uᵀ elsewhere.
+func (m axisMap) mixInto(out, v []float64, outer, n, inner int, weighted bool) {
+	by := m.mix.M // [width, n]
+	if !weighted {
+		by = mat.DenseCopyOf(m.mix.U.T())
+	}
+	if inner == 1 {
+		mat.NewDense(outer, m.width, out).Mul(mat.NewDense(outer, n, v), by.T())
+		return
+	}
+	for o := range outer {
+		mat.NewDense(m.width, inner, out[o*m.width*inner:][:m.width*inner]).Mul(by, mat.NewDense(n, inner, v[o*n*inner:][:n*inner]))
+	}
+}
+
+// MixOf is M of a model's axis of a linear space, [merged, positions]; nil where features join features.
+func (as Assignments) MixOf(layout space.Layout, model int) *mat.Dense {
+	if len(layout) != 1 || layout[0].Space == nil || as[layout[0].Space].Mix == nil {
+		return nil
+	}
+	return as[layout[0].Space].mixed(layout[0].Space, model).mix.M
 }
 
 // Map says for each position of a model's axis which position of the merged axis it joins, and with which

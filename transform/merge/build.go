@@ -30,6 +30,8 @@ type Merged struct {
 	Outputs [][]string
 	// Recurrences are the models' own recurrences in the trunk that read merged features.
 	Recurrences []Recurrence
+	// Bases are the products that hand combinations of features to heads as the features that they were.
+	Bases []Basis
 	// Gathers counts the Gather nodes that hand features to heads in their own order.
 	Gathers int
 }
@@ -117,7 +119,7 @@ func (b *builder) trunkNode(k int) error {
 			continue
 		}
 		merged := mergeParam
-		if b.o.Ones {
+		if b.o.Ones || b.isPlainGain(n, slot) {
 			merged = onesParam
 		}
 		p, err := merged(b.s, b.t, b.as, in)
@@ -132,6 +134,12 @@ func (b *builder) trunkNode(k int) error {
 	b.out.Nodes[k] = n
 	b.graph.Node = append(b.graph.Node, n)
 	return nil
+}
+
+// isPlainGain is true of a norm's gains, which are ones, on a linear space: they are ones in any basis.
+func (b *builder) isPlainGain(n *onnx.Node, slot int) bool {
+	layouts := b.t.Analysis.Layouts(0, n.GetInput()[slot])
+	return n.GetOpType() == "LayerNormalization" && slot == 1 && len(layouts) == 1 && b.as.MixOf(layouts[0], 0) != nil
 }
 
 // initializer adds an initializer, or replaces the one of that name.

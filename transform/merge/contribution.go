@@ -62,6 +62,9 @@ func contributionOf(s *Sources, t *Trunk, as Assignments, model int, name string
 			c.maps[axis], c.out[axis] = as.mapAxis(layouts[axis], model, len(s.Models), int(c.dims[axis])), role == space.Out
 		}
 	}
+	if len(roles) > 0 && c.maps[0].mix != nil {
+		return c, c.mixRows()
+	}
 	if len(roles) > 0 && roles[0] != space.None {
 		c.members = make([][]int, c.maps[0].width)
 		for p, r := range c.maps[0].to {
@@ -69,6 +72,18 @@ func contributionOf(s *Sources, t *Trunk, as Assignments, model int, name string
 		}
 	}
 	return c, nil
+}
+
+// mixRows makes w's merged rows: every one of them has something of every row of w.
+func (c *contribution) mixRows() (err error) {
+	if c.whole == nil {
+		if c.whole, err = c.w.Float64s(); err != nil {
+			return err
+		}
+	}
+	c.whole, c.dims = c.maps[0].scatter(c.whole, c.dims, 0, c.out[0])
+	c.maps[0] = axisMap{}
+	return nil
 }
 
 // moves reports whether an axis is mapped onto another.

@@ -3,10 +3,12 @@ package merge
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
 	"github.com/onnx-zip/onnx-zip/transform/space"
+	"gonum.org/v1/gonum/mat"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -232,6 +234,10 @@ func (b *builder) unmerged(i int, name string) (string, error) {
 			index[p] = int64(q)
 		}
 		own := fmt.Sprintf("%s/unmerge%d", name, k)
+		if m.mix != nil {
+			value = b.basis(i, own, name, value, k, m.mix.U)
+			continue
+		}
 		of, out := b.fresh(i, own+"/index"), b.fresh(i, own+"/out")
 		b.initializer(of, onnx.FromInt64(index, int64(len(index))))
 		n := onnx.NewNode("Gather", b.scoped(i, own), []string{value, of}, []string{out}, onnx.Int("axis", int64(k)))
@@ -241,6 +247,59 @@ func (b *builder) unmerged(i int, name string) (string, error) {
 	}
 	b.gathered[key] = value
 	return value, nil
+}
+
+// Basis is x = U·z + c in head Model, which makes of a trunk's combinations of features those of the model's own Value. c is 0 until a
+// refit.
+type Basis struct {
+	Model int
+	Value string // in the model
+	// Made is the product and Out the sum, in the merged graph; they are the same where one node makes both.
+	Made, Out string
+}
+
+// basis emits a Basis for axis k of a trunk's value: a 1×1 convolution over channels, else a product with the axis at the end.
+func (b *builder) basis(i int, own, name, value string, k int, u *mat.Dense) string {
+	n, width := u.Dims()
+	rank, dtype := len(b.trunkLayouts(i, name)), b.s.Models[i].Shapes[name].DType
+	weight, bias := b.fresh(i, own+"/basis"), b.fresh(i, own+"/offset")
+	made, out := b.fresh(i, own+"/made"), b.fresh(i, own+"/out")
+	b.initializer(bias, onnx.NewTensor(dtype, int64(n)))
+	emit := func(op string, inputs []string, out string, attrs ...*onnx.Attribute) {
+		b.graph.Node = append(b.graph.Node, onnx.NewNode(op, b.scoped(i, own+"/"+strings.ToLower(op)), inputs, []string{out}, attrs...))
+	}
+	if rank == 4 && k == 1 {
+		b.initializer(weight, onnx.FromFloat64(dtype, mat.DenseCopyOf(u).RawMatrix().Data, int64(n), int64(width), 1, 1))
+		emit("Conv", []string{value, weight, bias}, out, onnx.Ints("kernel_shape", 1, 1))
+		b.out.Bases = append(b.out.Bases, Basis{i, name, out, out})
+		return out
+	}
+	b.initializer(weight, onnx.FromFloat64(dtype, mat.DenseCopyOf(u.T()).RawMatrix().Data, int64(width), int64(n)))
+	last := onnx.Ints("perm", swapped(rank, k)...)
+	if k < rank-1 {
+		moved := b.fresh(i, own+"/moved")
+		emit("Transpose", []string{value}, moved, last)
+		value = moved
+	}
+	emit("MatMul", []string{value, weight}, made)
+	emit("Add", []string{made, bias}, out)
+	if k < rank-1 { // its samples are not the model's value: no refit
+		back := b.fresh(i, own+"/back")
+		emit("Transpose", []string{out}, back, last)
+		return back
+	}
+	b.out.Bases = append(b.out.Bases, Basis{i, name, made, out})
+	return out
+}
+
+// swapped are the axes of a value with axis k and the last one exchanged.
+func swapped(rank, k int) []int64 {
+	axes := make([]int64, rank)
+	for a := range axes {
+		axes[a] = int64(a)
+	}
+	axes[k], axes[rank-1] = axes[rank-1], axes[k]
+	return axes
 }
 
 // passThrough makes an output that no node of the head makes: one that is an input or a parameter.

@@ -33,6 +33,9 @@ func OutputOf(n *onnx.Node) string {
 
 // KeepsApart reports whether an assignment keeps every feature of every model, model after model.
 func (a Assignment) KeepsApart() bool {
+	if a.Mix != nil {
+		return false
+	}
 	for k, m := range a.Of {
 		if m != k || a.Coef[k] != 1 {
 			return false

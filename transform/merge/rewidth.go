@@ -2,6 +2,7 @@ package merge
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -109,8 +110,11 @@ func (b *builder) setInts(n *onnx.Node, slot int, v []int64) {
 // Expand) hold by themselves, as does what is computed from the merged value's own shape.
 func (b *builder) rewidthReshape(n *onnx.Node) error {
 	target, err := b.ints(n, 1)
-	if err != nil || target == nil {
+	if err != nil {
 		return err
+	}
+	if target == nil {
+		return b.rewidthComputed(n)
 	}
 	layouts := b.t.Analysis.Layouts(0, n.GetOutput()[0])
 	for k, l := range layouts {
@@ -122,6 +126,62 @@ func (b *builder) rewidthReshape(n *onnx.Node) error {
 	}
 	b.setInts(n, 1, target)
 	return nil
+}
+
+// rewidthComputed puts the merged number of features into a target shape that is computed around theirs.
+func (b *builder) rewidthComputed(n *onnx.Node) error {
+	for k, l := range b.t.Analysis.Layouts(0, n.GetOutput()[0]) {
+		size := b.mergedSize(l)
+		if l.Aligned() || size < 0 || size == b.sizeOf(0, n.GetOutput()[0], k) || !b.countsFeatures(n.GetInput()[1], k) {
+			continue
+		}
+		rank := b.s.Models[0].Shapes[n.GetInput()[1]].Dims
+		if b.s.Models[0].Model.Opset("") < 10 || len(rank) != 1 || rank[0].Size != int64(len(b.t.Analysis.Layouts(0, n.GetOutput()[0]))) {
+			return fixed(n, "its target shape is computed")
+		}
+		part := func(suffix string, v ...int64) string {
+			name := b.names.unique(n.GetOutput()[0] + "/shape/" + suffix)
+			b.names.taken[name] = true
+			if v != nil {
+				b.initializer(name, onnx.FromInt64(v, int64(len(v))))
+			}
+			return name
+		}
+		slice := func(suffix string, from, to int64) string {
+			out := part(suffix)
+			b.graph.Node = append(b.graph.Node, onnx.NewNode("Slice", out, []string{n.Input[1], part(suffix+"/from", from), part(suffix+"/to", to)}, []string{out}))
+			return out
+		}
+		parts := []string{part("width", int64(size)), slice("after", int64(k+1), math.MaxInt64)}
+		if k > 0 {
+			parts = append([]string{slice("before", 0, int64(k))}, parts...)
+		}
+		out := part("merged")
+		b.graph.Node = append(b.graph.Node, onnx.NewNode("Concat", out, parts, []string{out}, onnx.Int("axis", 0)))
+		n.Input[1] = out
+	}
+	return nil
+}
+
+// countsFeatures reports whether entry k of a computed shape is a number that stands in the file: a piece of a Concat. What is
+// taken from the shape of a merged value follows by itself.
+func (b *builder) countsFeatures(shape string, k int) bool {
+	ix := b.s.Models[0].Index
+	n := ix.Producer(shape)
+	if n == nil || n.GetOpType() != "Concat" {
+		return false
+	}
+	for _, piece := range n.GetInput() {
+		dims := b.s.Models[0].Shapes[piece].Dims
+		if len(dims) != 1 || !dims[0].Known() {
+			return false
+		}
+		if k < int(dims[0].Size) {
+			return ix.Initializer(piece) != nil
+		}
+		k -= int(dims[0].Size)
+	}
+	return false
 }
 
 // axisOf is an axis attribute of n, counted from the left.

@@ -237,16 +237,26 @@ func pairOf(merged, truth *walk, value string, axis int, members []Member, batch
 		}
 		for o := range g.outer {
 			for c := range g.channels {
+				if m.Mix != nil {
+					for q := range target.channels {
+						addScaled(target.row(o, q), float32(m.Mix.At(q, c)), g.row(o, c))
+					}
+					continue
+				}
 				coef := float32(m.Coef[c])
 				if coef == 0 {
 					continue
 				}
-				dst := target.row(o, m.To[c])
-				for i, x := range g.row(o, c) {
-					dst[i] += coef * x
-				}
+				addScaled(target.row(o, m.To[c]), coef, g.row(o, c))
 			}
 		}
 	}
 	return z, target, nil
+}
+
+// addScaled adds coef·v to dst.
+func addScaled(dst []float32, coef float32, v []float32) {
+	for i, x := range v {
+		dst[i] += coef * x
+	}
 }

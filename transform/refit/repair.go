@@ -8,6 +8,7 @@ import (
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"gonum.org/v1/gonum/mat"
 )
 
 // Node is a linear node of the merged trunk that is to be corrected.
@@ -33,6 +34,8 @@ type Member struct {
 	Value string // in the graph that runs the sources side by side
 	To    []int
 	Coef  []float64
+	// Mix, where not nil, has combinations instead: merged channel q is Σ_p Mix[q, p]·channel p.
+	Mix *mat.Dense
 }
 
 // Outcome is what Repair did to a node.

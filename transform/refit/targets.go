@@ -7,6 +7,8 @@ import (
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/onnx"
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // targets are what the sources make at the sampled positions of every node: Σ_i M_i·z_i. The sources run once
@@ -240,6 +242,10 @@ func (t *targets) get(p *problem, batch int) (*onnx.Tensor, error) {
 func (p *problem) addMember(target, v []float32, dims []int64, m Member) {
 	channels, last := len(m.To), int(dims[len(dims)-1])
 	cols := len(v) / channels
+	if m.Mix != nil {
+		p.addMixed(target, v, last, m)
+		return
+	}
 	if !p.channelsFirst() {
 		for c, to := range m.To {
 			if coef := float32(m.Coef[c]); coef != 0 {
@@ -261,6 +267,28 @@ func (p *problem) addMember(target, v []float32, dims []int64, m Member) {
 				dst[k] += coef * x
 			}
 		}
+	}
+}
+
+// addMixed is addMember of combinations.
+func (p *problem) addMixed(target, v []float32, last int, m Member) {
+	width, channels := m.Mix.Dims()
+	cols := len(v) / channels
+	mix := blas32.General{Rows: width, Cols: channels, Stride: channels, Data: make([]float32, width*channels)}
+	for q := range width {
+		for c := range channels {
+			mix.Data[q*channels+c] = float32(m.Mix.At(q, c))
+		}
+	}
+	out := blas32.General{Rows: width, Cols: cols, Stride: cols, Data: target}
+	if !p.channelsFirst() {
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, mix, blas32.General{Rows: cols, Cols: channels, Stride: channels, Data: v}, 1, out)
+		return
+	}
+	for n := range cols / max(last, 1) {
+		in := blas32.General{Rows: channels, Cols: last, Stride: last, Data: v[n*channels*last:][:channels*last]}
+		part := blas32.General{Rows: width, Cols: last, Stride: cols, Data: target[n*last:]}
+		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, mix, in, 1, part)
 	}
 }
 

@@ -141,6 +141,8 @@ func (a *analyzer) result() *Analysis {
 		}
 	}
 	a.fixHeads(out.Spaces)
+	out.markLinear(a.inputs, a.opts.Keep)
+	out.markAnyHeads(a.inputs, a.opts.Keep)
 	return out
 }
 

@@ -67,6 +67,11 @@ type Space struct {
 	HeadsFixed bool
 	// InsideFixed says that the features inside a head must keep their order (rotary embeddings).
 	InsideFixed bool
+	// AnyHeads says that a merge may keep any number of heads, the same in all spaces of the group: an attention divides them.
+	AnyHeads bool
+	// Linear says that nothing looks at the features one by one, so that a merge may keep any combinations of them; Centred that
+	// a norm takes away their mean, which such combinations must not have.
+	Linear, Centred bool
 }
 
 // In is the number of features in a model.
