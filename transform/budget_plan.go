@@ -76,7 +76,7 @@ func (w *planner) add(p *Prepared, t *merge.Trunk, o Settings, free func(*space.
 const streamLean = 1.6
 
 // headLean is the same for attention heads: one that is left out is lost as a whole, and so is what it looked at (docs/matching.md).
-const headLean = 1.6
+const headLean = 2.5
 
 // Engines lay the channels of convolutions out in blocks, and leave those that do not fill them to slower code, which can cost
 // more than the FLOPs save (docs/matching.md). So widths become multiples of four, from wideChannels on of eight. Spaces of fewer

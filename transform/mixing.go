@@ -3,6 +3,7 @@ package transform
 import (
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -79,23 +80,49 @@ func (p *Prepared) boundStream(sp *space.Space) bool {
 	return sp.Mode == space.Permute && sp.Heads == 0 && sp.Fixed == "" && sp.Even()
 }
 
+// plainSources keeps the models with plain norms, which several merges of the same may ask for.
+type plainSources struct {
+	sync.Mutex
+	of, made *merge.Sources
+}
+
 // withPlainNorms is p with the gains of norms in the weights behind them; p itself where there are none to move.
 func (p *Prepared) withPlainNorms() (*Prepared, error) {
+	if p.plain == nil {
+		p.plain = &plainSources{}
+	}
+	p.plain.Lock()
+	defer p.plain.Unlock()
+	q := *p
+	q.joined = nil
+	if p.plain.of != p.Sources {
+		if err := q.pairWithPlainNorms(); err != nil {
+			return nil, err
+		}
+		p.plain.of, p.plain.made = p.Sources, q.Sources
+	}
+	if p.plain.made == p.Sources {
+		return p, nil
+	}
+	q.Sources = p.plain.made
+	return &q, nil
+}
+
+// pairWithPlainNorms moves the gains of p's norms and pairs the models anew, if there are any.
+func (p *Prepared) pairWithPlainNorms() error {
 	var sources []*merge.Source
 	changed := 0
 	for i, src := range p.Sources.Models {
 		plain, n, err := plainSource(src, p.Sources.Full, i)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		sources, changed = append(sources, plain), changed+n
 	}
 	if changed == 0 {
-		return p, nil
+		return nil
 	}
-	q := *p
-	q.joined = nil
-	return &q, q.pair(sources)
+	return p.pair(sources)
 }
 
 // pairPlain moves the gains of norms into weights where more of the models corresponds then: a merged file's may be there already.

@@ -29,8 +29,9 @@ type Prepared struct {
 	// Precision is that of the sources, in which the merged model is written; Sources are in float32.
 	Precision rewrite.Precision
 
-	narrowed    *narrowing // set where models keep only some of their features behind the trunk
-	taskWeights []float64  // of the models; nil: they weigh the same
+	plain       *plainSources // the models with plain norms, once they were needed
+	narrowed    *narrowing    // set where models keep only some of their features behind the trunk
+	taskWeights []float64     // of the models; nil: they weigh the same
 	pairing     pair.Options
 }
 

@@ -30,7 +30,7 @@ type Space struct {
 }
 
 // MostFeatures is the number of features, of all models, up to which combinations are found: it takes their eigenvectors.
-const MostFeatures = 4096
+const MostFeatures = 2048
 
 // Leading returns the width combinations of features that tell most of what is read of a space, z = M·x, and what guesses the
 // features of them, x ≈ U·z. With G the features' covariance and W the Gram of the weights that read them, summed over places, they span

@@ -27,6 +27,9 @@ func PlainNorms(m *onnx.Model, layouts func(value string) []space.Layout) (int, 
 			return 0, err
 		}
 	}
+	if p.norms == 0 {
+		return 0, nil
+	}
 	p.g.Node = slices.DeleteFunc(p.g.Node, func(n *onnx.Node) bool { return p.gone[n] })
 	for at := 0; at < len(p.g.Node); at++ { // a new Add comes right behind its product
 		if add := p.behind[p.g.Node[at]]; add != nil {
