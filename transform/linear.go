@@ -233,7 +233,8 @@ func (f *linearFinder) members(value string, axis int) ([]refit.Member, bool) {
 			return nil, false
 		}
 		m := refit.Member{Value: f.side.Values[src.model][f.p.narrowed.own(src.model, src.name)]}
-		return []refit.Member{m}, f.p.narrowed.member(&m, src.model, src.name, axis, int(dims[axis].Size))
+		ok := f.p.narrowed.member(&m, src.model, src.name, axis, int(dims[axis].Size))
+		return []refit.Member{m}, ok
 	}
 	var out []refit.Member
 	for i := range f.p.Sources.Models {
