@@ -63,7 +63,7 @@ func (w *planner) add(p *Prepared, t *merge.Trunk, o Settings, free func(*space.
 		if sp.AnyHeads {
 			heads[sp.Group], one.head, one.unit = sp, sp.Dim/sp.Heads, false
 			one.own *= headLean
-		} else if writers[sp].all > 1 {
+		} else if writers[sp].all > 1 && !(sp.Linear && sp.Mode == space.Zip) {
 			one.own *= streamLean
 		}
 		w.spaces, w.of[sp] = append(w.spaces, sp), one
@@ -72,7 +72,8 @@ func (w *planner) add(p *Prepared, t *merge.Trunk, o Settings, free func(*space.
 
 // streamLean is how much wider, for its own width, a space becomes that several nodes write: a residual stream. Each block
 // reads it and adds to it, so what it cannot hold is lost to all that follow, while what a block makes inside is lost to
-// that block; a block costs the product of both widths (docs/matching.md).
+// that block; a block costs the product of both widths (docs/matching.md). A stream that no norm bounds and that keeps combinations of
+// features holds more in the same width, and needs no more than the rest.
 const streamLean = 1.6
 
 // headLean is the same for attention heads: one that is left out is lost as a whole, and so is what it looked at (docs/matching.md).
