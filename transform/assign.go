@@ -35,7 +35,7 @@ func (p *Prepared) assign(t *merge.Trunk, stats *Statistics, o Settings, planned
 			return nil, err
 		}
 	}
-	return as, p.assignHeads(as, t, stats, o, planned, readers)
+	return as, p.assignHeads(as, t, t.Analysis.Spaces, stats, o, planned, readers)
 }
 
 // errMatch names the space that could not be matched.

@@ -87,16 +87,19 @@ const leastChannels, wideChannels = 16, 64
 // tie gives the spaces of another model the widths of the first model's that are planned.
 func (w *planner) tie(first, others []*space.Space) {
 	for k, sp := range first {
-		if w.of[sp].own > 0 { // else another space of its heads plans for it, and for this one
-			w.tied[sp] = append(w.tied[sp], others[k])
-			continue
-		}
-		for leader, follow := range w.tied {
-			if slices.Contains(follow, sp) {
-				w.tied[leader] = append(follow, others[k])
-			}
+		leader := w.leader(sp)
+		w.tied[leader] = append(w.tied[leader], others[k])
+	}
+}
+
+// leader is the space that plans for this one: itself, or another of its heads.
+func (w *planner) leader(sp *space.Space) *space.Space {
+	for leader, follow := range w.tied {
+		if slices.Contains(follow, sp) {
+			return leader
 		}
 	}
+	return sp
 }
 
 // set gives a space a width, and those that are tied to it the same share of theirs.

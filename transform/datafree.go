@@ -62,7 +62,7 @@ func (p *Prepared) weightStatistics(t *merge.Trunk) (*Statistics, error) {
 			changed = changed || !slices.Equal(z.Of, w.as[sp].Of)
 			w.as[sp] = merge.Average(z)
 		}
-		if err := p.assignHeads(w.as, t, stats, Settings{Match: "permute"}, nil, nil); err != nil {
+		if err := p.assignHeads(w.as, t, t.Analysis.Spaces, stats, Settings{Match: "permute"}, nil, nil); err != nil {
 			return nil, err
 		}
 		if !changed {

@@ -11,9 +11,9 @@ import (
 // assignHeads matches attention heads as a whole: for every group of spaces whose heads move together
 // (queries and keys, values), each model's heads are assigned to the first model's by how well the features
 // inside can be matched in all spaces of the group; then the features inside each pair of heads are matched.
-func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, stats *Statistics, o Settings, planned map[*space.Space]int, readers *readerFinder) error {
+func (p *Prepared) assignHeads(as merge.Assignments, t *merge.Trunk, spaces []*space.Space, stats *Statistics, o Settings, planned map[*space.Space]int, readers *readerFinder) error {
 	groups := map[int][]*space.Space{}
-	for _, sp := range t.Analysis.Spaces {
+	for _, sp := range spaces {
 		if sp.Heads > 0 && sp.Mode != space.Pinned {
 			groups[sp.Group] = append(groups[sp.Group], sp)
 		}

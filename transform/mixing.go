@@ -283,19 +283,14 @@ func (p tapper) normed(sp *space.Space) (values []string) {
 		case "LayerNormalization":
 			x = n.GetInput()[0]
 		case "ReduceMean", "ReduceSum":
-			if square := ix.Producer(n.GetInput()[0]); square != nil && (square.GetOpType() == "Pow" || square.GetOpType() == "Mul") {
-				x = square.GetInput()[0]
-			}
+			x = space.Squared(ix, n.GetInput()[0])
 		}
-		if x != "" && ix.Initializer(x) == nil && p.holds(x, sp) && !slices.Contains(values, x) {
+		is := func(l space.Layout) bool { return l.Is(sp) }
+		if x != "" && ix.Initializer(x) == nil && slices.ContainsFunc(p.t.Analysis.Layouts(0, x), is) && !slices.Contains(values, x) {
 			values = append(values, x)
 		}
 	}
 	return values
-}
-
-func (p tapper) holds(value string, sp *space.Space) bool {
-	return slices.ContainsFunc(p.t.Analysis.Layouts(0, value), func(l space.Layout) bool { return len(l) == 1 && l[0].Space == sp })
 }
 
 // norms returns taps for the size of a stream before its norms.

@@ -2,7 +2,6 @@ package transform
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/calibrate"
@@ -185,23 +184,8 @@ func (a *alone) choose(ctx context.Context, stats *Statistics, o Settings, width
 			return nil, errMatch(sp, err)
 		}
 	}
-	return as, a.chooseHeads(as, stats, o, widths, readers)
-}
-
-// chooseHeads keeps the heads that explain most of what is read of all, in the groups that are to have another number of them.
-func (a *alone) chooseHeads(as merge.Assignments, stats *Statistics, o Settings, widths map[*space.Space]int, readers *readerFinder) error {
-	groups := map[int][]*space.Space{}
-	for _, sp := range a.free {
-		if sp.AnyHeads && widths[sp] != sp.Dim {
-			groups[sp.Group] = append(groups[sp.Group], sp)
-		}
-	}
-	for _, g := range slices.Sorted(maps.Keys(groups)) {
-		if err := a.p.assignGroup(as, a.t, groups[g], stats, o, widths, readers); err != nil {
-			return errMatch(groups[g][0], err)
-		}
-	}
-	return nil
+	changed := slices.DeleteFunc(slices.Clone(a.free), func(sp *space.Space) bool { return widths[sp] == sp.Dim })
+	return as, a.p.assignHeads(as, a.t, changed, stats, o, widths, readers)
 }
 
 // freeIn reports whether a model's space may be narrowed.

@@ -166,25 +166,28 @@ func (r *run) reportSpaces(rep *Report) {
 		}
 		if a.Mix != nil {
 			s.combined(len(r.p.Sources.Models))
-		}
-		for _, members := range a.Members() {
-			if s.Combined {
-				break
-			}
-			models := map[int]bool{}
-			for _, k := range members {
-				models[sp.Model(k)] = true
-			}
-			switch {
-			case len(members) == 1:
-				s.Alone++
-			case len(models) > 1:
-				s.Across++
-			default:
-				s.Within++
-			}
+		} else {
+			s.count(a, sp)
 		}
 		rep.Spaces = append(rep.Spaces, s)
+	}
+}
+
+// count counts merged features by whose features they join.
+func (s *SpaceReport) count(a merge.Assignment, sp *space.Space) {
+	for _, members := range a.Members() {
+		models := map[int]bool{}
+		for _, k := range members {
+			models[sp.Model(k)] = true
+		}
+		switch {
+		case len(members) == 1:
+			s.Alone++
+		case len(models) > 1:
+			s.Across++
+		default:
+			s.Within++
+		}
 	}
 }
 

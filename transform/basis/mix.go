@@ -69,12 +69,10 @@ func (s Space) Leading(width int) (m, u *mat.Dense, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var eigen mat.EigenSym
-	if !eigen.Factorize(symmetric(lgl), true) {
-		return nil, nil, errors.New("basis: no eigenvectors")
+	v, err := eigenvectors(lgl)
+	if err != nil {
+		return nil, nil, err
 	}
-	var v mat.Dense
-	eigen.VectorsTo(&v)
 	leading := mat.DenseCopyOf(v.Slice(0, n, n-rank, n))
 	span, err := match.Multiply(s.Products, l, leading, false)
 	if err != nil {
@@ -261,16 +259,26 @@ func orthonormal(x *mat.Dense) *mat.Dense {
 // uncorrelated is another orthonormal basis of the same span, in which combinations do not vary together: what varies little then is computed
 // as such, not as a difference of what varies much.
 func uncorrelated(q *mat.Dense, g *mat.SymDense) (*mat.Dense, error) {
-	var gq, k, r, out mat.Dense
+	var gq, k, out mat.Dense
 	gq.Mul(g, q)
 	k.Mul(q.T(), &gq)
+	r, err := eigenvectors(&k)
+	if err != nil {
+		return nil, err
+	}
+	out.Mul(q, r)
+	return &out, nil
+}
+
+// eigenvectors are those of a symmetric matrix, by ascending eigenvalue.
+func eigenvectors(x *mat.Dense) (*mat.Dense, error) {
 	var eigen mat.EigenSym
-	if !eigen.Factorize(symmetric(&k), true) {
+	if !eigen.Factorize(symmetric(x), true) {
 		return nil, errors.New("basis: no eigenvectors")
 	}
-	eigen.VectorsTo(&r)
-	out.Mul(q, &r)
-	return &out, nil
+	var v mat.Dense
+	eigen.VectorsTo(&v)
+	return &v, nil
 }
 
 func symmetric(x *mat.Dense) *mat.SymDense {

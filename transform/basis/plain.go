@@ -17,7 +17,7 @@ func PlainNorms(m *onnx.Model, layouts func(value string) []space.Layout) (int, 
 	if err != nil {
 		return 0, err
 	}
-	p := &plainer{g: m.Graph(), ix: ix, layouts: layouts, taken: map[string]bool{}, gone: map[*onnx.Node]bool{}}
+	p := &plainer{g: m.Graph(), ix: ix, layouts: layouts, taken: map[string]bool{}, gone: map[*onnx.Node]bool{}, behind: map[*onnx.Node]*onnx.Node{}}
 	for _, n := range ix.Order {
 		if a, ok := p.affineOf(n); ok {
 			if err := p.fold(a); err != nil {
@@ -27,7 +27,7 @@ func PlainNorms(m *onnx.Model, layouts func(value string) []space.Layout) (int, 
 			return 0, err
 		}
 	}
-	if p.norms == 0 {
+	if p.moved == 0 {
 		return 0, nil
 	}
 	p.g.Node = slices.DeleteFunc(p.g.Node, func(n *onnx.Node) bool { return p.gone[n] })
@@ -37,7 +37,7 @@ func PlainNorms(m *onnx.Model, layouts func(value string) []space.Layout) (int, 
 		}
 	}
 	p.dropUnread()
-	return p.norms, nil
+	return p.moved, nil
 }
 
 // dropUnread drops the parameters that were replaced.
@@ -61,8 +61,8 @@ type plainer struct {
 	layouts func(string) []space.Layout
 	taken   map[string]bool
 	gone    map[*onnx.Node]bool
-	behind  map[*onnx.Node]*onnx.Node
-	norms   int
+	behind  map[*onnx.Node]*onnx.Node // products and the Adds that they get
+	moved   int                       // gains
 }
 
 // affine is what a norm does behind dividing: g∘x + h.
@@ -111,7 +111,7 @@ func (p *plainer) affineOf(n *onnx.Node) (a affine, ok bool) {
 		return a, false
 	}
 	last := layouts[len(layouts)-1]
-	if len(last) != 1 || last[0].Space == nil || last[0].Part != space.Whole || last[0].Inner != 1 || last[0].Size != len(a.gain) {
+	if len(last) != 1 || last[0].Space == nil || !last.Is(last[0].Space) || last[0].Size != len(a.gain) {
 		return a, false
 	}
 	return a, p.follow(&a, a.value, last[0].Space)
@@ -133,22 +133,26 @@ func (p *plainer) vector(v string) []float64 {
 	if init == nil || len(init.GetDims()) != 1 || init.GetDims()[0] < 2 {
 		return nil
 	}
-	t, err := onnx.TensorOf(init)
-	if err != nil {
-		return nil
-	}
-	x, err := t.Float64s()
+	_, x, err := p.floats(v)
 	if err != nil {
 		return nil
 	}
 	return x
 }
 
+// floats is a parameter, and its entries.
+func (p *plainer) floats(v string) (*onnx.Tensor, []float64, error) {
+	t, err := onnx.TensorOf(p.ix.Initializer(v))
+	if err != nil {
+		return nil, nil, err
+	}
+	x, err := t.Float64s()
+	return t, x, err
+}
+
 // axisOf is the axis of a value that holds a space whole, -1 where there is none.
 func (p *plainer) axisOf(v string, sp *space.Space) int {
-	return slices.IndexFunc(p.layouts(v), func(l space.Layout) bool {
-		return len(l) == 1 && l[0].Space == sp && l[0].Part == space.Whole && l[0].Inner == 1
-	})
+	return slices.IndexFunc(p.layouts(v), func(l space.Layout) bool { return l.Is(sp) })
 }
 
 // movers take features along with their tokens, and average at most over these: gains and shifts come out behind them as well.
@@ -247,27 +251,22 @@ func (p *plainer) fold(a affine) error {
 			u.Node.Input[u.Slot] = renamed[old]
 		}
 	}
-	p.norms++
+	p.moved++
 	return nil
 }
 
 // into scales a reader's weights and adds to its bias.
 func (p *plainer) into(r reader, a affine) error {
 	name := r.n.GetInput()[r.c.ParamSlot]
-	init := p.ix.Initializer(name)
-	w, err := onnx.TensorOf(init)
+	w, v, err := p.floats(name)
 	if err != nil {
 		return err
 	}
-	v, err := w.Float64s()
-	if err != nil {
-		return err
-	}
-	made, bias := scaleRows(v, w.Dims, r.c.ParamAxis, outAxis(r), a)
-	r.n.Input[r.c.ParamSlot] = p.addTensor(name, onnx.FromFloat64(w.DType, made, w.Dims...))
+	r.n.Input[r.c.ParamSlot] = p.addTensor(name, onnx.FromFloat64(w.DType, scaled(v, w.Dims, r.c.ParamAxis, a.gain), w.Dims...))
 	if a.shift == nil {
 		return nil
 	}
+	bias := summed(scaled(v, w.Dims, r.c.ParamAxis, a.shift), w.Dims, outAxis(r))
 	node, slot := r.n, 2
 	switch {
 	case r.bias != nil:
@@ -279,13 +278,8 @@ func (p *plainer) into(r reader, a affine) error {
 	for len(node.Input) <= slot {
 		node.Input = append(node.Input, "")
 	}
-	old := p.ix.Initializer(node.Input[slot])
-	if old != nil {
-		t, err := onnx.TensorOf(old)
-		if err != nil {
-			return err
-		}
-		b, err := t.Float64s()
+	if p.ix.Initializer(node.Input[slot]) != nil {
+		_, b, err := p.floats(node.Input[slot])
 		if err != nil {
 			return err
 		}
@@ -335,7 +329,7 @@ func (p *plainer) foldBranch(n *onnx.Node) error {
 	}
 	made.Output[0] = n.GetOutput()[0]
 	p.gone[n] = true
-	p.norms++
+	p.moved++
 	return nil
 }
 
@@ -355,19 +349,11 @@ func (p *plainer) ownColumns(n *onnx.Node, slot, columns int) bool {
 
 // scaleLast multiplies the columns of a parameter.
 func (p *plainer) scaleLast(n *onnx.Node, slot int, by []float64) error {
-	t, err := onnx.TensorOf(p.ix.Initializer(n.GetInput()[slot]))
+	t, v, err := p.floats(n.GetInput()[slot])
 	if err != nil {
 		return err
 	}
-	v, err := t.Float64s()
-	if err != nil {
-		return err
-	}
-	scaled := make([]float64, len(v))
-	for k, x := range v {
-		scaled[k] = x * by[k%len(by)]
-	}
-	n.Input[slot] = p.addTensor(n.GetInput()[slot], onnx.FromFloat64(t.DType, scaled, t.Dims...))
+	n.Input[slot] = p.addTensor(n.GetInput()[slot], onnx.FromFloat64(t.DType, scaled(v, t.Dims, len(t.Dims)-1, by), t.Dims...))
 	return nil
 }
 
@@ -376,9 +362,6 @@ func (p *plainer) addBehind(n *onnx.Node) *onnx.Node {
 	out := n.GetOutput()[0]
 	n.Output[0] = p.fresh(out)
 	add := onnx.NewNode("Add", onnx.NodeName(n)+"/bias", []string{n.Output[0], ""}, []string{out})
-	if p.behind == nil {
-		p.behind = map[*onnx.Node]*onnx.Node{}
-	}
 	p.behind[n] = add
 	return add
 }
@@ -391,23 +374,31 @@ func outAxis(r reader) int {
 	return 1 - r.c.ParamAxis
 }
 
-// scaleRows returns w·diag(gain) along axis in, and Σ w·shift for each entry of axis out.
-func scaleRows(w []float64, dims []int64, in, out int, a affine) (scaled, bias []float64) {
-	stride := make([]int, len(dims))
-	step := 1
-	for k := len(dims) - 1; k >= 0; k-- {
-		stride[k] = step
-		step *= int(dims[k])
-	}
-	scaled, bias = make([]float64, len(w)), make([]float64, dims[out])
+// scaled are weights of the given dims times a number for each position along an axis.
+func scaled(w []float64, dims []int64, axis int, by []float64) []float64 {
+	out, inner := make([]float64, len(w)), inside(dims, axis)
 	for k, x := range w {
-		f := k / stride[in] % int(dims[in])
-		scaled[k] = x * a.gain[f]
-		if a.shift != nil {
-			bias[k/stride[out]%int(dims[out])] += x * a.shift[f]
-		}
+		out[k] = x * by[k/inner%len(by)]
 	}
-	return scaled, bias
+	return out
+}
+
+// summed adds up weights of the given dims but for one axis.
+func summed(w []float64, dims []int64, axis int) []float64 {
+	out, inner := make([]float64, dims[axis]), inside(dims, axis)
+	for k, x := range w {
+		out[k/inner%len(out)] += x
+	}
+	return out
+}
+
+// inside is the number of entries for each position along an axis.
+func inside(dims []int64, axis int) int {
+	n := 1
+	for _, d := range dims[axis+1:] {
+		n *= int(d)
+	}
+	return n
 }
 
 func (p *plainer) add(base string, v []float64, like *onnx.TensorProto) string {

@@ -2,7 +2,7 @@ package merge
 
 import (
 	"encoding/binary"
-	"math"
+	"fmt"
 	"slices"
 
 	"github.com/onnx-zip/onnx-zip/internal/fault"
@@ -106,8 +106,7 @@ func (b *builder) setInts(n *onnx.Node, slot int, v []int64) {
 	b.initializer(name, t)
 }
 
-// rewidthReshape sets the sizes of feature axes in a constant target shape. 0 (keep), -1 (infer) and 1 (of
-// Expand) hold by themselves, as does what is computed from the merged value's own shape.
+// rewidthReshape sets the sizes of feature axes in a target shape.
 func (b *builder) rewidthReshape(n *onnx.Node) error {
 	target, err := b.ints(n, 1)
 	if err != nil {
@@ -117,71 +116,63 @@ func (b *builder) rewidthReshape(n *onnx.Node) error {
 		return b.rewidthComputed(n)
 	}
 	layouts := b.t.Analysis.Layouts(0, n.GetOutput()[0])
-	for k, l := range layouts {
-		at := k + len(target) - len(layouts) // of Expand, whose target may be shorter: right-aligned
-		if at < 0 || target[at] <= 0 || l.Aligned() || n.GetOpType() == "Expand" && target[at] == 1 {
-			continue
-		}
-		target[at] = int64(b.mergedSize(l))
-	}
+	b.setSizes(n, target, layouts, len(layouts)-len(target)) // Expand's target may be shorter: right-aligned
 	b.setInts(n, 1, target)
 	return nil
 }
 
-// rewidthComputed puts the merged number of features into a target shape that is computed around theirs.
+// rewidthComputed sets the sizes of feature axes in a target shape that is put together of pieces: those that stand in the file. What is
+// taken from the shape of a merged value follows by itself.
 func (b *builder) rewidthComputed(n *onnx.Node) error {
-	for k, l := range b.t.Analysis.Layouts(0, n.GetOutput()[0]) {
-		size := b.mergedSize(l)
-		if l.Aligned() || size < 0 || size == b.sizeOf(0, n.GetOutput()[0], k) || !b.countsFeatures(n.GetInput()[1], k) {
-			continue
+	src := b.s.Models[0]
+	shape, rank := src.Index.Producer(n.GetInput()[1]), src.Shapes[n.GetInput()[1]].Dims
+	if shape == nil || shape.GetOpType() != "Concat" || len(rank) != 1 || !rank[0].Known() {
+		return nil
+	}
+	layouts := b.t.Analysis.Layouts(0, n.GetOutput()[0])
+	pieces, changed, axis := slices.Clone(shape.GetInput()), false, len(layouts)-int(rank[0].Size) // right-aligned, as Expand's
+	for k, piece := range pieces {
+		dims := src.Shapes[piece].Dims
+		if len(dims) != 1 || !dims[0].Known() {
+			break
 		}
-		rank := b.s.Models[0].Shapes[n.GetInput()[1]].Dims
-		if b.s.Models[0].Model.Opset("") < 10 || len(rank) != 1 || rank[0].Size != int64(len(b.t.Analysis.Layouts(0, n.GetOutput()[0]))) {
-			return fixed(n, "its target shape is computed")
+		sizes, err := b.ints(shape, k)
+		if err != nil {
+			return err
 		}
-		part := func(suffix string, v ...int64) string {
-			name := b.names.unique(n.GetOutput()[0] + "/shape/" + suffix)
-			b.names.taken[name] = true
-			if v != nil {
-				b.initializer(name, onnx.FromInt64(v, int64(len(v))))
-			}
-			return name
+		if b.setSizes(n, sizes, layouts, axis) {
+			pieces[k] = b.shapeName(n, fmt.Sprint("piece", k))
+			b.initializer(pieces[k], onnx.FromInt64(sizes, int64(len(sizes))))
+			changed = true
 		}
-		slice := func(suffix string, from, to int64) string {
-			out := part(suffix)
-			b.graph.Node = append(b.graph.Node, onnx.NewNode("Slice", out, []string{n.Input[1], part(suffix+"/from", from), part(suffix+"/to", to)}, []string{out}))
-			return out
-		}
-		parts := []string{part("width", int64(size)), slice("after", int64(k+1), math.MaxInt64)}
-		if k > 0 {
-			parts = append([]string{slice("before", 0, int64(k))}, parts...)
-		}
-		out := part("merged")
-		b.graph.Node = append(b.graph.Node, onnx.NewNode("Concat", out, parts, []string{out}, onnx.Int("axis", 0)))
-		n.Input[1] = out
+		axis += int(dims[0].Size)
+	}
+	if changed {
+		n.Input[1] = b.shapeName(n, "shape")
+		b.graph.Node = append(b.graph.Node, onnx.NewNode("Concat", n.Input[1], pieces, []string{n.Input[1]}, onnx.Int("axis", 0)))
 	}
 	return nil
 }
 
-// countsFeatures reports whether entry k of a computed shape is a number that stands in the file: a piece of a Concat. What is
-// taken from the shape of a merged value follows by itself.
-func (b *builder) countsFeatures(shape string, k int) bool {
-	ix := b.s.Models[0].Index
-	n := ix.Producer(shape)
-	if n == nil || n.GetOpType() != "Concat" {
-		return false
-	}
-	for _, piece := range n.GetInput() {
-		dims := b.s.Models[0].Shapes[piece].Dims
-		if len(dims) != 1 || !dims[0].Known() {
-			return false
+// setSizes sets the merged sizes of feature axes in (a piece of) a target shape, whose first entry is that of axis first. 0 (keep), -1
+// (infer) and 1 (of Expand) hold by themselves.
+func (b *builder) setSizes(n *onnx.Node, sizes []int64, layouts []space.Layout, first int) (changed bool) {
+	for at, size := range sizes {
+		axis := first + at
+		if axis < 0 || axis >= len(layouts) || size <= 0 || layouts[axis].Aligned() || n.GetOpType() == "Expand" && size == 1 {
+			continue
 		}
-		if k < int(dims[0].Size) {
-			return ix.Initializer(piece) != nil
-		}
-		k -= int(dims[0].Size)
+		sizes[at] = int64(b.mergedSize(layouts[axis]))
+		changed = changed || sizes[at] != size
 	}
-	return false
+	return changed
+}
+
+// shapeName is a new name for a part of a node's target shape.
+func (b *builder) shapeName(n *onnx.Node, part string) string {
+	name := b.names.unique(n.GetOutput()[0] + "/" + part)
+	b.names.taken[name] = true
+	return name
 }
 
 // axisOf is an axis attribute of n, counted from the left.

@@ -54,14 +54,13 @@ func (l linearity) look() {
 func (l linearity) axis(v string, sp *Space) int {
 	found := -1
 	for k, layout := range l.a.Layouts(l.model, v) {
-		for _, seg := range layout {
-			if seg.Space == sp {
-				if found != -1 || len(layout) != 1 || seg.Part != Whole || seg.Inner != 1 {
-					return -2
-				}
-				found = k
-			}
+		if !slices.ContainsFunc(layout, func(seg Segment) bool { return seg.Space == sp }) {
+			continue
 		}
+		if found != -1 || !layout.Is(sp) {
+			return -2
+		}
+		found = k
 	}
 	return found
 }
@@ -171,8 +170,7 @@ func (l linearity) reducesRight(sp *Space) bool {
 	if l.axis(x, sp) < 0 || l.axis(out, sp) >= 0 {
 		return true
 	}
-	p := l.ix.Producer(x)
-	if p != nil && (p.GetOpType() == "Pow" || p.GetOpType() == "Mul" && p.GetInput()[0] == p.GetInput()[1]) {
+	if Squared(l.ix, x) != "" {
 		return true
 	}
 	if l.n.GetOpType() != "ReduceMean" || l.ix.Output(out) != nil {
@@ -184,6 +182,15 @@ func (l linearity) reducesRight(sp *Space) bool {
 		}
 	}
 	return true
+}
+
+// Squared is the value that a value holds the squares of, by its form (x² or x·x); "" where it has another.
+func Squared(ix *onnx.Index, v string) string {
+	n := ix.Producer(v)
+	if n != nil && (n.GetOpType() == "Pow" || n.GetOpType() == "Mul" && n.GetInput()[0] == n.GetInput()[1]) {
+		return n.GetInput()[0]
+	}
+	return ""
 }
 
 // isConstant reports whether a value is a parameter, all of whose entries are x.

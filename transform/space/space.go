@@ -170,6 +170,11 @@ func (l Layout) Aligned() bool {
 	return true
 }
 
+// Is reports whether the axis is the space: all of its features once, and nothing else.
+func (l Layout) Is(s *Space) bool {
+	return len(l) == 1 && l[0].Space == s && l[0].Part == Whole && l[0].Inner == 1
+}
+
 // Apart reports whether the axis holds features that a merge keeps beside those of the other models.
 func (l Layout) Apart() bool {
 	return slices.ContainsFunc(l, func(s Segment) bool { return s.Space != nil && s.Space.Apart != "" })
